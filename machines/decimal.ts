@@ -1,0 +1,39 @@
+/**
+ * Exact decimals for quantities, prices and money, as text (`"187.20"` is kept as it was written).
+ * Binary floating point never touches an order, a fill or a position.
+ */
+import Big from 'big.js';
+
+Big.DP = 12;
+Big.RM = Big.roundHalfEven;
+Big.NE = -30;
+Big.PE = 30;
+
+/** A finite decimal number in plain notation, e.g. `"-0.35"`. */
+export type Decimal = string;
+
+const DECIMAL = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$/;
+
+/** The decimal that this text or number means, in plain notation; null when it is not a finite number. */
+export function toDecimal(value: string | number): Decimal | null {
+  const text = typeof value === 'number' ? (Number.isFinite(value) ? String(value) : '') : value.trim();
+  if (!DECIMAL.test(text) || text.length > 40) return null;
+  return new Big(text).toFixed();
+}
+
+export const add = (a: Decimal, b: Decimal): Decimal => new Big(a).plus(b).toFixed();
+export const subtract = (a: Decimal, b: Decimal): Decimal => new Big(a).minus(b).toFixed();
+export const multiply = (a: Decimal, b: Decimal): Decimal => new Big(a).times(b).toFixed();
+/** The quotient to 12 places, half to even. Throws on division by zero. */
+export const divide = (a: Decimal, b: Decimal): Decimal => new Big(a).div(b).toFixed();
+export const negate = (a: Decimal): Decimal => new Big(a).times(-1).toFixed();
+export const absolute = (a: Decimal): Decimal => new Big(a).abs().toFixed();
+/** -1, 0 or 1. */
+export const compare = (a: Decimal, b: Decimal): -1 | 0 | 1 => new Big(a).cmp(b);
+export const isZero = (a: Decimal): boolean => compare(a, '0') === 0;
+export const isPositive = (a: Decimal): boolean => compare(a, '0') > 0;
+export const equals = (a: Decimal, b: Decimal): boolean => compare(a, b) === 0;
+export const smaller = (a: Decimal, b: Decimal): Decimal => (compare(a, b) <= 0 ? a : b);
+export const larger = (a: Decimal, b: Decimal): Decimal => (compare(a, b) >= 0 ? a : b);
+/** Rounded to so many places, without trailing zeros. */
+export const round = (a: Decimal, places: number): Decimal => new Big(new Big(a).toFixed(places)).toFixed();

@@ -1,0 +1,51 @@
+/** Market data as clients see it. Numbers, not decimals: nothing here books money. */
+
+/** `frozen`: last known values of a closed market; `stale`: nothing came when something should have. */
+export type QuoteStatus = 'live' | 'delayed' | 'frozen' | 'stale' | 'halted';
+
+/** The newest values of one instrument. A field that was never received is absent. */
+export interface Quote {
+  readonly key: string;
+  readonly bid?: number;
+  readonly ask?: number;
+  readonly bidSize?: number;
+  readonly askSize?: number;
+  readonly last?: number;
+  readonly lastSize?: number;
+  readonly volume?: number;
+  readonly open?: number;
+  readonly high?: number;
+  readonly low?: number;
+  readonly close?: number;
+  readonly status: QuoteStatus;
+  /** ticks folded into this row since the last beat */
+  readonly merged?: number;
+  /** when TWS's bytes were read, ms since the epoch */
+  readonly ts: number;
+}
+
+/** The numeric fields of a quote that a tick can change. */
+export const quoteFields = ['bid', 'ask', 'bidSize', 'askSize', 'last', 'lastSize', 'volume', 'open', 'high', 'low', 'close'] as const;
+export type QuoteField = (typeof quoteFields)[number];
+
+/** One price to judge an order by, as the gate sees it. */
+export interface Mark {
+  readonly bid: number | null;
+  readonly ask: number | null;
+  readonly last: number | null;
+  readonly close: number | null;
+  /** ms since the epoch */
+  readonly at: number;
+}
+
+export interface Bar {
+  /** start of the bar, RFC 3339 UTC, or a date for daily and longer bars */
+  readonly time: string;
+  readonly open: number;
+  readonly high: number;
+  readonly low: number;
+  readonly close: number;
+  readonly volume: number;
+  readonly wap: number;
+  readonly count: number;
+}
