@@ -7,6 +7,10 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    coverage: { provider: 'v8', include: ['machines/**/*.ts', 'src/**/*.ts'], reporter: ['text-summary', 'html'] },
+    coverage: {
+      provider: 'v8',
+      include: ['machines/**/*.ts', 'src/**/*.ts'],
+      reporter: ['text-summary', 'html'],
+    },
   },
 });

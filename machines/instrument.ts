@@ -48,12 +48,15 @@ export function parseInstrument(text: string): { contract: Contract } | { proble
   const match = NAME.exec(text.trim());
   const local = match?.[2]?.trim();
   if (!match || !local || text.length > 64) {
-    return { problem: `"${text.slice(0, 64)}" is not [SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY], e.g. AAPL, SAP@IBIS/EUR, FUT:ESZ6@CME` };
+    return {
+      problem: `"${text.slice(0, 64)}" is not [SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY], e.g. AAPL, SAP@IBIS/EUR, FUT:ESZ6@CME`,
+    };
   }
   const [, type = 'STK', , exchange, currency] = match;
   if (type === 'CONID') {
     const conId = Number(local);
-    if (!Number.isSafeInteger(conId) || conId <= 0) return { problem: `CONID:${local} is not a positive whole number` };
+    if (!Number.isSafeInteger(conId) || conId <= 0)
+      return { problem: `CONID:${local} is not a positive whole number` };
     return { contract: { conId, ...(exchange ? { exchange } : { exchange: 'SMART' }) } };
   }
   if (!(securityTypes as readonly string[]).includes(type)) {
@@ -64,10 +67,19 @@ export function parseInstrument(text: string): { contract: Contract } | { proble
     if (!base || !quote || base.length !== 3 || quote.length !== 3) {
       return { problem: `CASH:${local} is not a currency pair such as CASH:EUR.USD` };
     }
-    return { contract: { secType: type, symbol: base, currency: quote, localSymbol: local, exchange: exchange ?? 'IDEALPRO' } };
+    return {
+      contract: {
+        secType: type,
+        symbol: base,
+        currency: quote,
+        localSymbol: local,
+        exchange: exchange ?? 'IDEALPRO',
+      },
+    };
   }
   const common = { secType: type, exchange: exchange ?? defaultExchange(type), currency: currency ?? 'USD' };
-  if (type === 'STK' || type === 'IND' || type === 'CRYPTO') return { contract: { ...common, symbol: local } };
+  if (type === 'STK' || type === 'IND' || type === 'CRYPTO')
+    return { contract: { ...common, symbol: local } };
   return { contract: { ...common, localSymbol: local } };
 }
 
@@ -78,7 +90,10 @@ export function formatInstrument(contract: Contract): string {
   if (secType === 'CASH' && symbol && currency) {
     return `CASH:${symbol}.${currency}${exchange && exchange !== 'IDEALPRO' ? `@${exchange}` : ''}`;
   }
-  const local = secType === 'STK' || secType === 'IND' || secType === 'CRYPTO' ? (symbol ?? localSymbol) : (localSymbol ?? symbol);
+  const local =
+    secType === 'STK' || secType === 'IND' || secType === 'CRYPTO'
+      ? (symbol ?? localSymbol)
+      : (localSymbol ?? symbol);
   if (!local) return conId ? `CONID:${conId}` : 'UNKNOWN';
   const type = secType === 'STK' ? '' : `${secType}:`;
   const venue = exchange && exchange !== defaultExchange(secType) ? `@${exchange}` : '';

@@ -25,7 +25,19 @@ export interface Quote {
 }
 
 /** The numeric fields of a quote that a tick can change. */
-export const quoteFields = ['bid', 'ask', 'bidSize', 'askSize', 'last', 'lastSize', 'volume', 'open', 'high', 'low', 'close'] as const;
+export const quoteFields = [
+  'bid',
+  'ask',
+  'bidSize',
+  'askSize',
+  'last',
+  'lastSize',
+  'volume',
+  'open',
+  'high',
+  'low',
+  'close',
+] as const;
 export type QuoteField = (typeof quoteFields)[number];
 
 /** One price to judge an order by, as the gate sees it. */

@@ -167,9 +167,23 @@ export type TermsChange = Partial<OrderTerms>;
 /** What happened to a command on its way out. */
 export type DispatchFact =
   /** the bytes were handed to the socket of this session */
-  | { readonly type: 'dispatch.sent'; readonly clientOrderId: string; readonly orderId: number; readonly what: 'place' | 'modify' | 'cancel'; readonly sessionId: string; readonly at: number }
+  | {
+      readonly type: 'dispatch.sent';
+      readonly clientOrderId: string;
+      readonly orderId: number;
+      readonly what: 'place' | 'modify' | 'cancel';
+      readonly sessionId: string;
+      readonly at: number;
+    }
   /** certain that no byte left: no session, or the session ended while the command waited for pacing */
-  | { readonly type: 'dispatch.withheld'; readonly clientOrderId: string; readonly orderId: number; readonly what: 'place' | 'modify' | 'cancel'; readonly reason: string; readonly at: number };
+  | {
+      readonly type: 'dispatch.withheld';
+      readonly clientOrderId: string;
+      readonly orderId: number;
+      readonly what: 'place' | 'modify' | 'cancel';
+      readonly reason: string;
+      readonly at: number;
+    };
 
 /** State of the link to IB through a live gateway. */
 export type LinkState = 'whole' | 'impaired' | 'severed';

@@ -358,7 +358,9 @@ export interface Exchange {
   /** Contracts of the catalogue that match; a query without exchange answers once per listing. Never throws. */
   findContracts(query: ContractQuery): readonly ContractDetails[];
   /** The one contract that an order or a data request means, or the TWS error for it (200, 203, 321, ...). */
-  resolve(contract: Contract): { readonly details: ContractDetails } | { readonly code: number; readonly text: string };
+  resolve(
+    contract: Contract,
+  ): { readonly details: ContractDetails } | { readonly code: number; readonly text: string };
   searchSymbols(pattern: string): readonly {
     readonly contract: Contract;
     readonly derivativeSecTypes: readonly string[];
@@ -413,13 +415,21 @@ export interface Exchange {
   bars(request: BarRequest): readonly Bar[];
   /** The earliest bar, ms since the epoch; null when there is no such data. */
   headTimestamp(conId: number, whatToShow: string): number | null;
-  histogram(conId: number, periodSeconds: number): readonly { readonly price: number; readonly size: number }[];
+  histogram(
+    conId: number,
+    periodSeconds: number,
+  ): readonly { readonly price: number; readonly size: number }[];
   historicalPrints(
     conId: number,
     startMs: number | null,
     endMs: number | null,
     count: number,
-  ): readonly (Print & { readonly bid: number; readonly ask: number; readonly bidSize: number; readonly askSize: number })[];
+  ): readonly (Print & {
+    readonly bid: number;
+    readonly ask: number;
+    readonly bidSize: number;
+    readonly askSize: number;
+  })[];
   /** Option model values (Black-Scholes) for a contract with this underlying; null for non-options. */
   optionModel(
     conId: number,
@@ -455,9 +465,15 @@ export interface ExchangeScript {
   /** Corrects an execution: same family, next revision. Shares 0 busts it. */
   correct(execId: string, change: { readonly shares?: number; readonly price?: number }): Execution;
   /** The broker ends an order: cancels it, expires it, or makes it Inactive with a reason. */
-  end(permId: number, how: 'Cancelled' | 'Expired' | 'Inactive', why?: { code?: number; text?: string; whyHeld?: string }): void;
+  end(
+    permId: number,
+    how: 'Cancelled' | 'Expired' | 'Inactive',
+    why?: { code?: number; text?: string; whyHeld?: string },
+  ): void;
   /** An order or trade of another client, of TWS itself (clientId 0, orderId 0) or a liquidation (orderId -1). */
-  external(request: Partial<OrderRequest> & Pick<OrderRequest, 'contract' | 'action' | 'totalQuantity'>): BookOrder;
+  external(
+    request: Partial<OrderRequest> & Pick<OrderRequest, 'contract' | 'action' | 'totalQuantity'>,
+  ): BookOrder;
   liquidate(account: string, conId: number): Execution;
   /** Sets a position or the cash of an account without any execution. */
   setPosition(account: string, conId: number, position: number, avgCost: number): void;

@@ -1,0 +1,282 @@
+/** What the HTTP and WebSocket face needs from the rest of the runtime. It decides nothing about orders or quotes. */
+import type { Observable } from 'rxjs';
+import type { Decimal } from '../../machines/decimal.ts';
+import type { Contract } from '../../machines/instrument.ts';
+import type { Bar, Quote } from '../../machines/market.ts';
+import type { Order, OrderTicket, Reason } from '../../machines/order.ts';
+import type { AccountValue, ContractDetails, OrderPreview, TermsChange } from '../../machines/tws.ts';
+
+/** An order as the client wants it: a ticket whose account and transmit flag the runtime fills in. */
+export interface OrderRequest extends Omit<OrderTicket, 'account' | 'transmit'> {
+  readonly account?: string;
+  readonly bracket?: {
+    readonly takeProfit?: { readonly limitPrice: Decimal };
+    readonly stopLoss?: { readonly stopPrice: Decimal; readonly limitPrice?: Decimal };
+  };
+}
+
+/** Where the time of one accepted order went, in microseconds. */
+export interface SubmitTiming {
+  readonly reviewUs: number;
+  readonly journalUs: number;
+  readonly totalUs: number;
+}
+
+export type SubmitOutcome =
+  | { readonly outcome: 'created'; readonly order: Order; readonly timing: SubmitTiming }
+  /** the same id with the same terms was here before */
+  | { readonly outcome: 'existing'; readonly order: Order }
+  /** the same id with other terms was here before */
+  | { readonly outcome: 'conflict'; readonly order: Order }
+  /** the gate refused; the order exists in state denied; `reason.code` has no `denied-` prefix */
+  | { readonly outcome: 'denied'; readonly order: Order; readonly reason: Reason }
+  /** nothing was recorded or queued; `reason.code` is connecting, reconciling, severed, maintenance, halted, draining, ... */
+  | { readonly outcome: 'unavailable'; readonly reason: Reason }
+  | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
+
+export interface FieldProblem {
+  /** JSON pointer into the body, e.g. `/limitPrice` */
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+export type ChangeOutcome =
+  /** asked of the broker; the order is in modifying or cancelling */
+  | { readonly outcome: 'requested'; readonly order: Order }
+  /** nothing to do: the order has these terms already, or its cancel is under way */
+  | { readonly outcome: 'settled'; readonly order: Order }
+  | { readonly outcome: 'unknown' }
+  | { readonly outcome: 'closed'; readonly order: Order }
+  | { readonly outcome: 'version'; readonly order: Order }
+  | { readonly outcome: 'denied'; readonly order: Order; readonly reason: Reason }
+  | { readonly outcome: 'unavailable'; readonly reason: Reason }
+  | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
+
+export type PreviewOutcome =
+  | {
+      readonly outcome: 'previewed';
+      readonly preview: OrderPreview;
+      readonly gate: { readonly approved: boolean; readonly reasons: readonly Reason[] };
+    }
+  | {
+      readonly outcome: 'rejected';
+      readonly reason: Reason;
+      readonly gate: { readonly approved: boolean; readonly reasons: readonly Reason[] };
+    }
+  | { readonly outcome: 'unavailable'; readonly reason: Reason }
+  | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
+
+export type TradingState = 'open' | 'reducing' | 'halted';
+export interface TradingStatus {
+  readonly state: TradingState;
+  readonly reasons: readonly (Reason & { readonly since: string })[];
+}
+
+export interface TradingPort {
+  submit(request: OrderRequest): Promise<SubmitOutcome>;
+  modify(clientOrderId: string, change: TermsChange, ifVersion: number | null): Promise<ChangeOutcome>;
+  cancel(clientOrderId: string): Promise<ChangeOutcome>;
+  cancelAll(): Promise<
+    readonly {
+      readonly clientOrderId: string;
+      readonly fate: ChangeOutcome['outcome'];
+      readonly order: Order;
+    }[]
+  >;
+  preview(request: OrderRequest): Promise<PreviewOutcome>;
+  /** Resolves when the broker acknowledged (or the order closed), or with the order as it is after `timeoutMs`. */
+  waitFor(clientOrderId: string, what: 'accepted' | 'closed', timeoutMs: number): Promise<Order>;
+  status(): TradingStatus;
+  setStatus(state: TradingState, message: string): Promise<TradingStatus>;
+  kill(message: string): Promise<
+    readonly {
+      readonly clientOrderId: string;
+      readonly fate: ChangeOutcome['outcome'];
+      readonly order: Order;
+    }[]
+  >;
+}
+
+export interface Page<T> {
+  readonly rows: readonly T[];
+  /** opaque; null at the end */
+  readonly next: string | null;
+}
+
+export interface PositionRow {
+  readonly account: string;
+  readonly instrument: string;
+  readonly contract: Contract;
+  readonly quantity: Decimal;
+  readonly averageCost: Decimal | null;
+  readonly marketPrice: Decimal | null;
+  readonly unrealizedPnl: Decimal | null;
+  readonly realizedPnl: Decimal | null;
+  readonly confirmed: boolean;
+}
+
+export interface ExecutionRow {
+  readonly execId: string;
+  readonly clientOrderId: string | null;
+  readonly account: string;
+  readonly instrument: string;
+  readonly side: 'buy' | 'sell';
+  readonly quantity: Decimal;
+  readonly price: Decimal;
+  readonly commission: Decimal | null;
+  readonly currency: string;
+  readonly realizedPnl: Decimal | null;
+  readonly at: string;
+}
+
+/** One durable fact, in journal order. `channel` says which lossless stream carries it; null: none. */
+export interface JournalRecord {
+  readonly seq: number;
+  /** ms since the epoch */
+  readonly ts: number;
+  readonly channel: 'orders' | 'positions' | 'alerts' | 'health' | null;
+  readonly event: string;
+  /** the rest of the frame: `order`, `fill`, `position`, `alert`, ... */
+  readonly payload: Readonly<Record<string, unknown>>;
+}
+
+export interface ReadingPort {
+  orders(query: {
+    readonly state: 'open' | 'closed' | 'all';
+    readonly limit: number;
+    readonly after: string | null;
+  }): Page<Order>;
+  order(clientOrderId: string): Order | undefined;
+  executions(query: { readonly limit: number; readonly after: string | null }): Page<ExecutionRow>;
+  positions(query: { readonly limit: number; readonly after: string | null }): Page<PositionRow>;
+  account(): {
+    readonly accounts: readonly string[];
+    readonly values: readonly AccountValue[];
+    readonly summary: Readonly<Record<string, string>> | null;
+  };
+  pnl(): {
+    readonly accounts: readonly {
+      readonly account: string;
+      readonly daily: Decimal | null;
+      readonly unrealized: Decimal | null;
+      readonly realized: Decimal | null;
+      readonly at: string | null;
+    }[];
+  };
+  actors(): readonly ActorRow[];
+  /** null while none was made */
+  latestReconciliation(): Readonly<Record<string, unknown>> | null;
+  journal(query: { readonly after: number; readonly limit: number }): {
+    readonly records: readonly JournalRecord[];
+    readonly lastSeq: number;
+  };
+  /** Called for every record once it is durable, in order. */
+  onRecord(listener: (record: JournalRecord) => void): () => void;
+}
+
+export interface ActorRow {
+  readonly id: string;
+  readonly machine: string;
+  readonly state: string;
+  readonly tags: readonly string[];
+  /** RFC 3339 */
+  readonly since: string;
+  readonly restarts: number;
+}
+
+/** A request to TWS that failed: its own code as text (`200`, `162`, ...) or ours (`timeout`, `not-connected`). */
+export interface RequestFailure {
+  readonly failed: Reason;
+  readonly retryAfterMs?: number;
+}
+
+/** One changed row of a beat. `delta` holds key, the changed fields, merged and ts, as JSON text, made once for all clients. */
+export interface ChangedRow {
+  readonly key: string;
+  readonly delta: string;
+}
+export interface Beat {
+  /** ms since the epoch */
+  readonly ts: number;
+  readonly rows: ReadonlyMap<string, ChangedRow>;
+}
+
+export interface MarketPort {
+  /**
+   * Counts one more reader of this instrument and opens its line when it is the first. `key` is what the rows are called by.
+   * Release exactly once.
+   */
+  acquire(contract: Contract, key: string): { readonly key: string; release(): void };
+  /** The newest row; undefined before the first tick. */
+  quote(key: string): Quote | undefined;
+  /** Waits for the first row of an acquired key, at most so long; undefined when none came. */
+  firstQuote(key: string, timeoutMs: number): Promise<Quote | { readonly failed: Reason } | undefined>;
+  /** Shared: emits only when something changed. */
+  readonly beat$: Observable<Beat>;
+  contracts(contract: Contract): Promise<readonly ContractDetails[] | RequestFailure>;
+  search(pattern: string): Promise<
+    | readonly {
+        readonly instrument: string;
+        readonly contract: Contract;
+        readonly description: string;
+        readonly derivativeSecTypes: readonly string[];
+      }[]
+    | RequestFailure
+  >;
+  bars(
+    contract: Contract,
+    query: {
+      readonly duration: string;
+      readonly barSize: string;
+      readonly whatToShow: string;
+      readonly regularHoursOnly: boolean;
+    },
+  ): Promise<readonly Bar[] | RequestFailure>;
+}
+
+export type HealthStatus = 'pass' | 'warn' | 'fail';
+export interface HealthReport {
+  readonly status: HealthStatus;
+  readonly gates: {
+    readonly live: boolean;
+    readonly started: boolean;
+    readonly ready: boolean;
+    readonly trading: boolean;
+  };
+  readonly reasons: readonly { readonly code: string; readonly since: string; readonly detail: string }[];
+  readonly components: Readonly<
+    Record<
+      string,
+      { readonly status: HealthStatus; readonly since: string; readonly [figure: string]: unknown }
+    >
+  >;
+}
+export interface HealthPort {
+  /** From memory; never waits, never does I/O. `gate: 'trading'` adds what trading needs to `ready`. */
+  report(): HealthReport;
+  /** False when the event loop stalled or the root actor died. */
+  metricsJson(): Readonly<Record<string, unknown>>;
+  metricsText(): Promise<string>;
+}
+
+export interface HttpOptions {
+  readonly name: string;
+  readonly version: string;
+  /** `simulated`, `paper` or `live` */
+  readonly environment: string;
+  readonly host: string;
+  /** 0 for a free port */
+  readonly port: number;
+  readonly debug: boolean;
+  readonly tradeToken: string;
+  readonly readToken: string;
+  readonly allowedOrigins: readonly string[];
+  readonly beatMs: number;
+  readonly readyRequiresTws: boolean;
+  readonly trading: TradingPort;
+  readonly reading: ReadingPort;
+  readonly market: MarketPort;
+  readonly health: HealthPort;
+  /** Called with the time from request received to answer sent, in ms, for every request but probes. */
+  readonly onHttpTiming: (route: string, ms: number) => void;
+}
