@@ -1,5 +1,7 @@
 /** Market data as clients see it. Numbers, not decimals: nothing here books money. */
 
+import type { Reason } from './order.ts';
+
 /** `frozen`: last known values of a closed market; `stale`: nothing came when something should have. */
 export type QuoteStatus = 'live' | 'delayed' | 'frozen' | 'stale' | 'halted';
 
@@ -60,4 +62,43 @@ export interface Bar {
   readonly volume: number;
   readonly wap: number;
   readonly count: number;
+}
+
+/** A request to TWS that failed: its own code as text (`200`, `162`, ...) or ours (`timeout`, `not-connected`). */
+export interface RequestFailure {
+  readonly failed: Reason;
+  readonly retryAfterMs?: number;
+}
+
+/** One changed row of a beat. `delta` holds key, the changed fields, merged and ts, as JSON text, made once for all clients. */
+export interface ChangedRow {
+  readonly key: string;
+  readonly delta: string;
+}
+
+export interface Beat {
+  /** ms since the epoch */
+  readonly ts: number;
+  readonly rows: ReadonlyMap<string, ChangedRow>;
+}
+
+/** What TWS serves on a line. */
+export type DataKind = 'live' | 'frozen' | 'delayed' | 'delayedFrozen';
+
+/** Where the ticks of one line go. Called synchronously for every message; must not throw or wait. */
+export interface TickSink {
+  /** `at` = when the bytes were read, ms since the epoch */
+  tick(field: QuoteField, value: number, at: number): void;
+  dataKind(kind: DataKind, at: number): void;
+  halted(halted: boolean, at: number): void;
+  /** information about the line that ends nothing (10090, 10167, ...) */
+  noted(note: Reason): void;
+  /** TWS refused or ended the line; `retryAfterMs` null: asking again the same way is useless */
+  ended(reason: Reason, retryAfterMs: number | null): void;
+}
+
+/** One open request for streaming data. */
+export interface Line {
+  /** Idempotent. Sends the cancel when the session that opened it still stands. */
+  close(): void;
 }

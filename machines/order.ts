@@ -128,3 +128,9 @@ export interface Order extends OrderTerms {
   readonly createdAt: string;
   readonly updatedAt: string;
 }
+
+export interface FieldProblem {
+  /** JSON pointer into the body, e.g. `/limitPrice` */
+  readonly pointer: string;
+  readonly detail: string;
+}

@@ -1,9 +1,12 @@
 /** What the HTTP and WebSocket face needs from the rest of the runtime. It decides nothing about orders or quotes. */
 import type { Observable } from 'rxjs';
 import type { Decimal } from '../../machines/decimal.ts';
+import type { ActorRow } from '../../machines/health.ts';
 import type { Contract } from '../../machines/instrument.ts';
-import type { Bar, Quote } from '../../machines/market.ts';
-import type { Order, OrderTicket, Reason } from '../../machines/order.ts';
+import type { JournalRecord, Page } from '../../machines/journal.ts';
+import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
+import type { Bar, Beat, Quote, RequestFailure } from '../../machines/market.ts';
+import type { FieldProblem, Order, OrderTicket, Reason } from '../../machines/order.ts';
 import type { AccountValue, ContractDetails, OrderPreview, TermsChange } from '../../machines/tws.ts';
 
 /** An order as the client wants it: a ticket whose account and transmit flag the runtime fills in. */
@@ -33,12 +36,6 @@ export type SubmitOutcome =
   /** nothing was recorded or queued; `reason.code` is connecting, reconciling, severed, maintenance, halted, draining, ... */
   | { readonly outcome: 'unavailable'; readonly reason: Reason }
   | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
-
-export interface FieldProblem {
-  /** JSON pointer into the body, e.g. `/limitPrice` */
-  readonly pointer: string;
-  readonly detail: string;
-}
 
 export type ChangeOutcome =
   /** asked of the broker; the order is in modifying or cancelling */
@@ -97,49 +94,6 @@ export interface TradingPort {
   >;
 }
 
-export interface Page<T> {
-  readonly rows: readonly T[];
-  /** opaque; null at the end */
-  readonly next: string | null;
-}
-
-export interface PositionRow {
-  readonly account: string;
-  readonly instrument: string;
-  readonly contract: Contract;
-  readonly quantity: Decimal;
-  readonly averageCost: Decimal | null;
-  readonly marketPrice: Decimal | null;
-  readonly unrealizedPnl: Decimal | null;
-  readonly realizedPnl: Decimal | null;
-  readonly confirmed: boolean;
-}
-
-export interface ExecutionRow {
-  readonly execId: string;
-  readonly clientOrderId: string | null;
-  readonly account: string;
-  readonly instrument: string;
-  readonly side: 'buy' | 'sell';
-  readonly quantity: Decimal;
-  readonly price: Decimal;
-  readonly commission: Decimal | null;
-  readonly currency: string;
-  readonly realizedPnl: Decimal | null;
-  readonly at: string;
-}
-
-/** One durable fact, in journal order. `channel` says which lossless stream carries it; null: none. */
-export interface JournalRecord {
-  readonly seq: number;
-  /** ms since the epoch */
-  readonly ts: number;
-  readonly channel: 'orders' | 'positions' | 'alerts' | 'health' | null;
-  readonly event: string;
-  /** the rest of the frame: `order`, `fill`, `position`, `alert`, ... */
-  readonly payload: Readonly<Record<string, unknown>>;
-}
-
 export interface ReadingPort {
   orders(query: {
     readonly state: 'open' | 'closed' | 'all';
@@ -172,33 +126,6 @@ export interface ReadingPort {
   };
   /** Called for every record once it is durable, in order. */
   onRecord(listener: (record: JournalRecord) => void): () => void;
-}
-
-export interface ActorRow {
-  readonly id: string;
-  readonly machine: string;
-  readonly state: string;
-  readonly tags: readonly string[];
-  /** RFC 3339 */
-  readonly since: string;
-  readonly restarts: number;
-}
-
-/** A request to TWS that failed: its own code as text (`200`, `162`, ...) or ours (`timeout`, `not-connected`). */
-export interface RequestFailure {
-  readonly failed: Reason;
-  readonly retryAfterMs?: number;
-}
-
-/** One changed row of a beat. `delta` holds key, the changed fields, merged and ts, as JSON text, made once for all clients. */
-export interface ChangedRow {
-  readonly key: string;
-  readonly delta: string;
-}
-export interface Beat {
-  /** ms since the epoch */
-  readonly ts: number;
-  readonly rows: ReadonlyMap<string, ChangedRow>;
 }
 
 export interface MarketPort {
