@@ -1,0 +1,445 @@
+/**
+ * The only reader of the environment. `.env` holds the defaults, `.env.local` and the real environment override it,
+ * in this order. A start with a wrong value is refused with every problem at once.
+ */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
+import Type, { type Static, type TSchema } from 'typebox';
+import { Value } from 'typebox/value';
+import { compare, type Decimal, toDecimal } from '../machines/decimal.ts';
+
+interface Notes {
+  /** what is allowed, completing the sentence "must be ..." */
+  readonly allowed: string;
+  readonly example: string;
+  readonly secret?: boolean;
+  /** an empty text is a value of its own, not a mistake */
+  readonly mayBeEmpty?: boolean;
+}
+
+const whole = (minimum: number, maximum: number, fallback: number) =>
+  Type.Integer({
+    minimum,
+    maximum,
+    default: fallback,
+    allowed: `a whole number from ${minimum} to ${maximum}`,
+    example: String(fallback),
+  });
+const flag = (fallback: boolean) =>
+  Type.Boolean({
+    default: fallback,
+    allowed: 'true or false (also 1, 0, yes, no)',
+    example: String(fallback),
+  });
+const limit = (fallback: Decimal, maximum = '1000000000000000') =>
+  Type.Refine(
+    Type.String({
+      default: fallback,
+      format: 'decimal',
+      allowed: `a decimal number from 0 to ${maximum}, 0 for no limit`,
+      example: fallback,
+    }),
+    (text) => toDecimal(text) !== null && compare(text, '0') >= 0 && compare(text, maximum) <= 0,
+  );
+const choice = <const Values extends string[]>(
+  values: readonly [...Values],
+  fallback: Values[number],
+  example: Values[number] = fallback,
+) => Type.Enum(values, { default: fallback, allowed: `one of ${values.join(', ')}`, example });
+const text = (accepts: (value: string) => boolean, fallback: string, notes: Notes) =>
+  Type.Refine(Type.String({ default: fallback, ...notes }), accepts);
+
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*$/;
+const isHost = (value: string): boolean =>
+  isIP(value) !== 0 || (HOST_NAME.test(value) && !/^[\d.]+$/.test(value) && value.length <= 253);
+const isToken = (value: string): boolean => /^[\x21-\x7e]{0,512}$/.test(value);
+const isRedisUrl = (value: string): boolean => {
+  const url = URL.parse(value);
+  return value === '' || (url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '');
+};
+const splitOrigins = (value: string): string[] =>
+  value
+    .split(',')
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== '');
+const areOrigins = (value: string): boolean => {
+  const origins = splitOrigins(value);
+  return (
+    new Set(origins).size === origins.length &&
+    origins.every(
+      (origin) => /^https?:$/.test(URL.parse(origin)?.protocol ?? '') && URL.parse(origin)?.origin === origin,
+    )
+  );
+};
+const host = (fallback: string) =>
+  text(isHost, fallback, { allowed: 'an IP address or a host name', example: fallback });
+const token = () =>
+  text(isToken, '', {
+    allowed: 'empty, or up to 512 visible ASCII characters without spaces',
+    example: 'the output of: openssl rand -hex 32',
+    secret: true,
+    mayBeEmpty: true,
+  });
+
+/** Every variable that we read. The defaults here equal the committed `.env`. */
+export const variables = Type.Object({
+  GATEWAY: choice(['simulated', 'tws'], 'simulated'),
+  TWS_HOST: host('127.0.0.1'),
+  TWS_PORT: whole(1, 65535, 7497),
+  TWS_CLIENT_ID: whole(0, 2147483647, 1),
+  TRADING_MODE: choice(['paper', 'live', 'off'], 'paper'),
+  HOST: host('127.0.0.1'),
+  PORT: whole(0, 65535, 8000),
+  TRADE_TOKEN: token(),
+  READ_TOKEN: token(),
+  ALLOWED_ORIGINS: text(areOrigins, '', {
+    allowed: 'a comma-separated list of browser origins (scheme, host, port; no path), each named once',
+    example: 'http://localhost:5173,https://desk.example.com',
+    mayBeEmpty: true,
+  }),
+  DEBUG: flag(false),
+  LOG_LEVEL: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
+  REDIS_URL: text(isRedisUrl, '', {
+    allowed: 'empty, or a redis:// or rediss:// URL',
+    example: 'redis://127.0.0.1:6379/0',
+    secret: true,
+    mayBeEmpty: true,
+  }),
+  MAX_LATENCY_MS: Type.Number({
+    exclusiveMinimum: 0,
+    maximum: 60_000,
+    default: 10,
+    allowed: 'a number of milliseconds above 0, at most 60000',
+    example: '10',
+  }),
+  BATCH_UPDATE_INTERVAL_MS: whole(1, 10_000, 50),
+  JOURNAL_PATH: text((path) => path.trim() === path && !path.includes('\0'), './data/journal.db', {
+    allowed: 'the path of a file',
+    example: './data/journal.db',
+  }),
+  READY_REQUIRES_TWS: flag(false),
+  INSPECT: flag(false),
+  MAX_ORDER_QUANTITY: limit('100000'),
+  MAX_ORDER_NOTIONAL: limit('500000'),
+  MAX_OPEN_ORDERS: whole(0, 1_000_000, 200),
+  MAX_ORDERS_PER_SECOND: whole(0, 1_000_000, 40),
+  PRICE_COLLAR_PERCENT: limit('20', '100'),
+  MAX_POSITION_NOTIONAL: limit('1000000'),
+  MAX_DAILY_LOSS: limit('25000'),
+});
+type Variables = Static<typeof variables>;
+type Name = keyof Variables;
+const names = Object.keys(variables.properties) as Name[];
+
+/** The limits of the gate. Decimals as text; zero means no limit. */
+export interface Limits {
+  /** shares or contracts of one order */
+  readonly maxOrderQuantity: Decimal;
+  /** quantity x price x multiplier of one order, in the instrument's currency */
+  readonly maxOrderNotional: Decimal;
+  readonly maxOpenOrders: number;
+  readonly maxOrdersPerSecond: number;
+  /** how far from the market a price may be, in percent */
+  readonly priceCollarPercent: Decimal;
+  /** of one instrument, open orders counted in */
+  readonly maxPositionNotional: Decimal;
+  /** in the account's currency; reaching it halts trading */
+  readonly maxDailyLoss: Decimal;
+}
+
+/** The effective configuration, checked. */
+export interface Config {
+  readonly gateway: Variables['GATEWAY'];
+  readonly tws: { readonly host: string; readonly port: number; readonly clientId: number };
+  readonly tradingMode: Variables['TRADING_MODE'];
+  readonly http: {
+    readonly host: string;
+    /** 0: any free port */
+    readonly port: number;
+    /** empty: no token is asked for */
+    readonly tradeToken: string;
+    readonly readToken: string;
+    readonly allowedOrigins: readonly string[];
+    readonly debug: boolean;
+  };
+  readonly logLevel: Variables['LOG_LEVEL'];
+  /** `NODE_ENV` says production: logs are never prettified */
+  readonly production: boolean;
+  /** empty: no Redis */
+  readonly redisUrl: string;
+  /** budget of the trading path at p99, ms */
+  readonly maxLatencyMs: number;
+  /** the beat of market data, ms */
+  readonly beatMs: number;
+  /** absolute */
+  readonly journalPath: string;
+  readonly readyRequiresTws: boolean;
+  readonly inspect: boolean;
+  readonly limits: Limits;
+  /** what is legal but probably not meant; for the log */
+  readonly warnings: readonly string[];
+}
+
+export interface ConfigProblem {
+  readonly variable: string;
+  readonly detail: string;
+}
+
+/** All that is wrong with the configuration, one line per problem in the message. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(
+      [
+        `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`,
+        ...problems.map(({ variable, detail }) => `  ${variable}: ${detail}`),
+      ].join('\n'),
+    );
+    this.problems = problems;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+interface Setting {
+  readonly text: string;
+  /** where it was set, as an operator calls it */
+  readonly source: string;
+}
+
+/**
+ * Reads `.env` and `.env.local` in `cwd`, then `env`. Files may be absent.
+ * @throws ConfigError naming every wrong variable, the value (secrets withheld), what is allowed and an example
+ */
+export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: Environment }): Config {
+  const problems: ConfigProblem[] = [];
+  const warnings: string[] = [];
+  const settings = new Map<string, Setting>();
+  const overlay = (layer: Environment, source: string): void => {
+    for (const [name, value] of Object.entries(layer)) {
+      if (value === undefined) continue;
+      if (name in variables.properties || name === 'NODE_ENV') settings.set(name, { text: value, source });
+      else {
+        const meant = nearMiss(name);
+        if (meant)
+          warnings.push(
+            `${name} (${source}) is not a variable of ours and is ignored; did you mean ${meant}?`,
+          );
+      }
+    }
+  };
+  for (const file of ['.env', '.env.local']) {
+    const content = readOptional(join(cwd, file), file, problems);
+    overlay(parseEnv(content), file);
+    problems.push(...repetitions(content, file));
+  }
+  overlay(env, 'environment');
+
+  const values: Record<string, unknown> = {};
+  for (const name of names) {
+    const schema = variables.properties[name];
+    const setting = settings.get(name);
+    const value = setting ? convert(schema, setting.text) : notesOf(schema).default;
+    if (setting && (isMissing(schema, setting.text) || !Value.Check(schema, value))) {
+      problems.push({ variable: name, detail: complaint(schema, setting) });
+    } else values[name] = value;
+  }
+  problems.push(...contradictions(values));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return arrange(Value.Parse(variables, values), {
+    cwd,
+    production: settings.get('NODE_ENV')?.text === 'production',
+    warnings,
+  });
+}
+
+/** The effective configuration without secrets: a token reads `set` or `empty`. For the log. */
+export function publicConfig(config: Config): Readonly<Record<string, unknown>> {
+  const { warnings: _, ...rest } = config;
+  const presence = (secret: string): string => (secret === '' ? 'empty' : 'set');
+  return {
+    ...rest,
+    http: {
+      ...config.http,
+      tradeToken: presence(config.http.tradeToken),
+      readToken: presence(config.http.readToken),
+    },
+    redisUrl: withoutCredentials(config.redisUrl),
+  };
+}
+
+/** Whether a server bound to this host can be reached from this machine alone. */
+export function isLoopback(name: string): boolean {
+  return /^(localhost|::1|0:0:0:0:0:0:0:1|(::ffff:)?127(\.\d{1,3}){3})$/i.test(name);
+}
+
+function readOptional(path: string, file: string, problems: ConfigProblem[]): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    if (code !== 'ENOENT')
+      problems.push({ variable: file, detail: `cannot be read (${code}); make it a readable file` });
+    return '';
+  }
+}
+
+/** Names of ours that one file sets more than once: the parser would silently take the last. */
+function repetitions(content: string, file: string): ConfigProblem[] {
+  const lines = new Map<string, number[]>();
+  content.split(/\r?\n/).forEach((line, index) => {
+    const name = /^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1];
+    if (name && name in variables.properties) lines.set(name, [...(lines.get(name) ?? []), index + 1]);
+  });
+  return [...lines]
+    .filter(([, at]) => at.length > 1)
+    .map(([variable, at]) => ({
+      variable,
+      detail: `is set ${at.length} times in ${file} (lines ${at.join(', ')}); keep one`,
+    }));
+}
+
+function convert(schema: TSchema, raw: string): unknown {
+  const word = raw.trim();
+  if (Type.IsBoolean(schema)) {
+    const lower = word.toLowerCase();
+    if (['true', '1', 'yes'].includes(lower)) return true;
+    return ['false', '0', 'no'].includes(lower) ? false : word;
+  }
+  if (Type.IsInteger(schema)) return /^[+-]?\d{1,15}$/.test(word) ? Number(word) : word;
+  if (Type.IsNumber(schema)) return toDecimal(word) === null ? word : Number(word);
+  if (Type.IsEnum(schema)) return word.toLowerCase();
+  if ('format' in schema) return toDecimal(word) ?? word;
+  return word;
+}
+
+function isMissing(schema: TSchema, raw: string): boolean {
+  return raw.trim() === '' && !notesOf(schema).mayBeEmpty;
+}
+
+function complaint(schema: TSchema, { text: raw, source }: Setting): string {
+  const { allowed, example, secret } = notesOf(schema);
+  const given = isMissing(schema, raw)
+    ? 'is empty'
+    : secret
+      ? 'has a wrong value (not shown)'
+      : `is ${JSON.stringify(raw.length > 80 ? `${raw.slice(0, 80)}…` : raw)}`;
+  return `${given} (${source}); it must be ${allowed}, e.g. ${example}`;
+}
+
+function notesOf(schema: TSchema): Notes & { readonly default?: unknown } {
+  return schema as TSchema & Notes & { readonly default?: unknown };
+}
+
+/** Values that are fine alone and not together. Looks only at those that are fine alone. */
+function contradictions(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
+  const { HOST, TRADE_TOKEN, READ_TOKEN } = values as Partial<Variables>;
+  if (HOST === undefined || isLoopback(HOST)) return [];
+  const missing = Object.entries({ TRADE_TOKEN, READ_TOKEN }).filter(([, secret]) => secret === '');
+  if (missing.length === 0) return [];
+  const needed = missing.map(([name]) => name).join(' and ');
+  return [
+    {
+      variable: 'HOST',
+      detail: `is ${JSON.stringify(HOST)}, which other machines can reach: set ${needed}, or keep HOST=127.0.0.1`,
+    },
+  ];
+}
+
+function arrange(
+  values: Variables,
+  rest: { readonly cwd: string; readonly production: boolean; readonly warnings: readonly string[] },
+): Config {
+  const warnings = [...rest.warnings];
+  if (values.TRADING_MODE === 'live' && values.GATEWAY === 'simulated') {
+    warnings.push(
+      'TRADING_MODE=live has no effect with GATEWAY=simulated, whose accounts are paper accounts',
+    );
+  }
+  if (values.TRADE_TOKEN !== '' && values.TRADE_TOKEN === values.READ_TOKEN) {
+    warnings.push('TRADE_TOKEN and READ_TOKEN are the same: whoever may read may also trade');
+  }
+  for (const name of ['TRADE_TOKEN', 'READ_TOKEN'] as const) {
+    if (values[name] !== '' && values[name].length < 16)
+      warnings.push(`${name} is shorter than 16 characters`);
+  }
+  return {
+    gateway: values.GATEWAY,
+    tws: { host: values.TWS_HOST, port: values.TWS_PORT, clientId: values.TWS_CLIENT_ID },
+    tradingMode: values.TRADING_MODE,
+    http: {
+      host: values.HOST,
+      port: values.PORT,
+      tradeToken: values.TRADE_TOKEN,
+      readToken: values.READ_TOKEN,
+      allowedOrigins: splitOrigins(values.ALLOWED_ORIGINS),
+      debug: values.DEBUG,
+    },
+    logLevel: values.LOG_LEVEL,
+    production: rest.production,
+    redisUrl: values.REDIS_URL,
+    maxLatencyMs: values.MAX_LATENCY_MS,
+    beatMs: values.BATCH_UPDATE_INTERVAL_MS,
+    journalPath: resolve(rest.cwd, values.JOURNAL_PATH),
+    readyRequiresTws: values.READY_REQUIRES_TWS,
+    inspect: values.INSPECT,
+    limits: {
+      maxOrderQuantity: values.MAX_ORDER_QUANTITY,
+      maxOrderNotional: values.MAX_ORDER_NOTIONAL,
+      maxOpenOrders: values.MAX_OPEN_ORDERS,
+      maxOrdersPerSecond: values.MAX_ORDERS_PER_SECOND,
+      priceCollarPercent: values.PRICE_COLLAR_PERCENT,
+      maxPositionNotional: values.MAX_POSITION_NOTIONAL,
+      maxDailyLoss: values.MAX_DAILY_LOSS,
+    },
+    warnings,
+  };
+}
+
+function withoutCredentials(url: string): string {
+  const parsed = URL.parse(url);
+  if (!parsed) return url;
+  if (parsed.username !== '' || parsed.password !== '') {
+    parsed.username = '***';
+    parsed.password = '';
+  }
+  parsed.search = '';
+  return parsed.href;
+}
+
+/** The variable of ours that this name was probably meant to be. */
+function nearMiss(name: string): Name | undefined {
+  const flat = (word: string): string => word.replaceAll(/[_-]/g, '').toUpperCase();
+  return names.find((ours) => {
+    if (flat(ours) === flat(name)) return true;
+    return ours.length > 5 && distance(ours, name.toUpperCase()) <= (ours.length > 9 ? 2 : 1);
+  });
+}
+
+/** How many letters were changed, added, left out or swapped with their neighbour (stops counting above 2). */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return 3;
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row.push(
+        Math.min(
+          (last[j] ?? 0) + 1,
+          (row[j - 1] ?? 0) + 1,
+          (last[j - 1] ?? 0) + (same ? 0 : 1),
+          swapped ? (beforeLast[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY,
+        ),
+      );
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length] ?? 0;
+}
