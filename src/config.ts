@@ -256,17 +256,13 @@ export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: E
   });
 }
 
-/** The effective configuration without secrets: a token reads `set` or `empty`. For the log. */
+/** The effective configuration without secrets: of a token only whether it is set. For the log. */
 export function publicConfig(config: Config): Readonly<Record<string, unknown>> {
-  const { warnings: _, ...rest } = config;
-  const presence = (secret: string): string => (secret === '' ? 'empty' : 'set');
+  const { warnings: _, http, ...rest } = config;
+  const { tradeToken, readToken, ...face } = http;
   return {
     ...rest,
-    http: {
-      ...config.http,
-      tradeToken: presence(config.http.tradeToken),
-      readToken: presence(config.http.readToken),
-    },
+    http: { ...face, tradeTokenSet: tradeToken !== '', readTokenSet: readToken !== '' },
     redisUrl: withoutCredentials(config.redisUrl),
   };
 }

@@ -222,9 +222,9 @@ describe('safety', () => {
     };
     const text = JSON.stringify(publicConfig(loadConfig({ cwd, env })));
     expect(text).not.toContain(secret);
-    expect(text).toContain('"tradeToken":"set"');
+    expect(text).toContain('"tradeTokenSet":true');
     expect(text).toContain('redis://***@h:1/0');
-    expect(JSON.stringify(publicConfig(loadConfig({ cwd, env: {} })))).toContain('"readToken":"empty"');
+    expect(JSON.stringify(publicConfig(loadConfig({ cwd, env: {} })))).toContain('"readTokenSet":false');
   });
 
   test('what is legal but not meant is warned of', () => {
