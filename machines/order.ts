@@ -1,5 +1,5 @@
 /** The vocabulary of orders: intents, facts, and the view that facts add up to. */
-import type { Decimal } from './decimal.ts';
+import { add, compare, type Decimal, divide, equals, isZero, larger, multiply, subtract } from './decimal.ts';
 import type { Contract } from './instrument.ts';
 
 export const orderTypes = [
@@ -123,6 +123,10 @@ export interface Order extends OrderTerms {
   readonly notices: readonly Notice[];
   readonly pendingChange: Partial<OrderTerms> | null;
   readonly fills: readonly Fill[];
+  /** filled quantity that the broker states though no execution explains it */
+  readonly statedFilled?: { readonly quantity: Decimal; readonly averagePrice: Decimal | null };
+  /** executions that the broker took back */
+  readonly busted?: readonly string[];
   /** why TWS holds a live order back, e.g. `locate`; absent when it does not */
   readonly heldBecause?: string;
   readonly createdAt: string;
@@ -134,3 +138,243 @@ export interface FieldProblem {
   readonly pointer: string;
   readonly detail: string;
 }
+
+interface OrderFactBase {
+  readonly clientOrderId: string;
+  /** ms since the epoch */
+  readonly at: number;
+  /** present once the fact is durable: such a fact is replayed, not news */
+  readonly seq?: number;
+}
+
+/** What happened to an order. Durable facts, in the order in which they became known; replaying them rebuilds the order. */
+export type OrderFact = OrderFactBase &
+  (
+    | {
+        readonly type: 'order.requested';
+        readonly ticket: OrderTicket;
+        readonly orderId: number;
+        readonly parentOrderId: number;
+      }
+    | { readonly type: 'order.denied'; readonly ticket: OrderTicket; readonly reason: Reason }
+    /** an order that we did not submit, as the broker first showed it */
+    | { readonly type: 'order.discovered'; readonly order: Order }
+    /** every byte was handed to the socket */
+    | { readonly type: 'order.sent'; readonly sessionId: string }
+    /** it is certain that no byte left */
+    | { readonly type: 'order.withheld'; readonly reason: Reason }
+    /** the broker holds the order under this permId, `"0"` while it has none */
+    | {
+        readonly type: 'order.accepted';
+        readonly permId: string;
+        /** false: the same message shows that it is not in the book any more */
+        readonly alive: boolean;
+        readonly contract: Contract | null;
+        readonly heldBecause: string;
+      }
+    | { readonly type: 'order.filled'; readonly fill: Fill }
+    /** a later revision of a known execution; quantity `"0"` busts it */
+    | { readonly type: 'order.corrected'; readonly fill: Fill; readonly replaces: string }
+    /** the broker states a filled quantity that no execution explains and never will */
+    | {
+        readonly type: 'order.filledAsStated';
+        readonly filled: Decimal;
+        readonly averagePrice: Decimal | null;
+      }
+    | {
+        readonly type: 'order.commissioned';
+        readonly execId: string;
+        readonly commission: Decimal | null;
+        readonly currency: string;
+        readonly realizedPnl: Decimal | null;
+      }
+    | { readonly type: 'order.modifyRequested'; readonly change: Partial<OrderTerms> }
+    | { readonly type: 'order.modified'; readonly terms: Partial<OrderTerms> }
+    | { readonly type: 'order.modifyRejected'; readonly reason: Reason }
+    | { readonly type: 'order.cancelRequested' }
+    | { readonly type: 'order.cancelRejected'; readonly reason: Reason }
+    | { readonly type: 'order.cancelled'; readonly reason: Reason | null }
+    | { readonly type: 'order.expired'; readonly reason: Reason | null }
+    | { readonly type: 'order.rejected'; readonly reason: Reason }
+    | { readonly type: 'order.noticed'; readonly notice: Notice }
+    /** written, outcome unknown */
+    | { readonly type: 'order.doubted'; readonly reason: Reason }
+  );
+
+/** Notices kept per order; the newest win. */
+export const noticesPerOrderMax = 50;
+
+const iso = (at: number): string => new Date(at).toISOString();
+
+/** The order that a ticket starts as. */
+export function orderOf(ticket: OrderTicket, orderId: number | null, at: number): Order {
+  const { transmit: _, ...terms } = ticket;
+  return {
+    ...terms,
+    origin: 'api',
+    state: 'reviewing',
+    filledQuantity: '0',
+    remainingQuantity: ticket.quantity,
+    averageFillPrice: null,
+    commission: null,
+    orderId,
+    permIds: [],
+    version: 1,
+    reason: null,
+    notices: [],
+    pendingChange: null,
+    fills: [],
+    createdAt: iso(at),
+    updatedAt: iso(at),
+  };
+}
+
+/** Executions whose ids differ only after the last period are revisions of one fill. */
+export const executionFamily = (execId: string): string => {
+  const end = execId.lastIndexOf('.');
+  return end > 0 ? execId.slice(0, end) : execId;
+};
+/** The revision number after the last period; 0 when there is none. */
+export const executionRevision = (execId: string): number => {
+  const digits = execId.slice(execId.lastIndexOf('.') + 1);
+  return /^\d+$/.test(digits) ? Number(digits) : 0;
+};
+
+/** Sums, average and remainder follow from the fills; what the broker stated without executions is a lower bound. */
+function withFills(order: Order, fills: readonly Fill[]): Order {
+  let filled = '0';
+  let value = '0';
+  let commission: Decimal | null = null;
+  for (const fill of fills) {
+    filled = add(filled, fill.quantity);
+    value = add(value, multiply(fill.quantity, fill.price));
+    if (fill.commission !== null) commission = add(commission ?? '0', fill.commission);
+  }
+  const stated = order.statedFilled?.quantity ?? '0';
+  const explained = compare(filled, stated) >= 0;
+  const filledQuantity = larger(filled, stated);
+  const left = subtract(order.quantity, filledQuantity);
+  return {
+    ...order,
+    fills,
+    filledQuantity,
+    remainingQuantity: compare(left, '0') > 0 ? left : '0',
+    averageFillPrice: explained
+      ? isZero(filled)
+        ? null
+        : divide(value, filled)
+      : (order.statedFilled?.averagePrice ?? order.averageFillPrice),
+    commission,
+  };
+}
+
+/** Whether nothing is left to fill. */
+export const isFullyFilled = (order: Order): boolean =>
+  compare(order.filledQuantity, '0') > 0 && compare(order.filledQuantity, order.quantity) >= 0;
+
+/** The order with the fact's figures worked in. States are the machine's business: only figures and texts change here. */
+export function applyFact(order: Order, fact: OrderFact): Order {
+  const next = figuresAfter(order, fact);
+  return next === order ? order : { ...next, version: order.version + 1, updatedAt: iso(fact.at) };
+}
+
+function figuresAfter(order: Order, fact: OrderFact): Order {
+  switch (fact.type) {
+    case 'order.requested':
+      return { ...orderOf(fact.ticket, fact.orderId, fact.at), version: order.version };
+    case 'order.denied':
+      return { ...orderOf(fact.ticket, null, fact.at), version: order.version, reason: fact.reason };
+    case 'order.discovered':
+      return { ...fact.order, version: order.version };
+    case 'order.sent':
+      return order;
+    case 'order.withheld':
+    case 'order.rejected':
+    case 'order.doubted':
+      return {
+        ...order,
+        reason: fact.reason,
+        pendingChange: fact.type === 'order.doubted' ? order.pendingChange : null,
+      };
+    case 'order.accepted': {
+      const permIds =
+        fact.permId === '0' || order.permIds.includes(fact.permId)
+          ? order.permIds
+          : [...order.permIds, fact.permId];
+      const { heldBecause: _, ...free } = order;
+      return {
+        ...free,
+        ...(fact.heldBecause ? { heldBecause: fact.heldBecause } : {}),
+        permIds,
+        contract: fact.contract ? { ...order.contract, ...fact.contract } : order.contract,
+        reason: null,
+      };
+    }
+    case 'order.filled':
+      return withFills(order, [...order.fills, fact.fill]);
+    case 'order.corrected':
+      return withFills(
+        isZero(fact.fill.quantity)
+          ? { ...order, busted: [...(order.busted ?? []), fact.fill.execId] }
+          : order,
+        order.fills
+          .map((fill) =>
+            executionFamily(fill.execId) === executionFamily(fact.fill.execId) ? fact.fill : fill,
+          )
+          .filter((fill) => !isZero(fill.quantity)),
+      );
+    case 'order.filledAsStated':
+      return withFills(
+        { ...order, statedFilled: { quantity: fact.filled, averagePrice: fact.averagePrice } },
+        order.fills,
+      );
+    case 'order.commissioned':
+      return withFills(
+        order,
+        order.fills.map((fill) =>
+          fill.execId === fact.execId
+            ? {
+                ...fill,
+                commission: fact.commission,
+                realizedPnl: fact.realizedPnl,
+                ...(fact.currency ? { commissionCurrency: fact.currency } : {}),
+              }
+            : fill,
+        ),
+      );
+    case 'order.modifyRequested':
+      return { ...order, pendingChange: fact.change };
+    case 'order.modified':
+      return withFills({ ...order, ...fact.terms, pendingChange: null, reason: null }, order.fills);
+    case 'order.modifyRejected':
+      return { ...order, pendingChange: null, reason: fact.reason };
+    case 'order.cancelRequested':
+      return { ...order, reason: null };
+    case 'order.cancelRejected':
+      return { ...order, reason: fact.reason };
+    case 'order.cancelled':
+    case 'order.expired':
+      return { ...order, reason: fact.reason ?? order.reason, pendingChange: null };
+    case 'order.noticed':
+      return { ...order, notices: [...order.notices, fact.notice].slice(-noticesPerOrderMax) };
+  }
+}
+
+/** The changed terms of `change` that differ from what the order has. */
+export function effectiveChange(order: OrderTerms, change: Partial<OrderTerms>): Partial<OrderTerms> {
+  const entries = Object.entries(change).filter(([name, value]) => {
+    const current = order[name as keyof OrderTerms];
+    if (value === undefined) return false;
+    if (typeof value === 'string' && typeof current === 'string' && decimalTerms.has(name))
+      return !equals(value, current);
+    return value !== current;
+  });
+  return Object.fromEntries(entries);
+}
+const decimalTerms: ReadonlySet<string> = new Set([
+  'quantity',
+  'limitPrice',
+  'stopPrice',
+  'trailAmount',
+  'trailPercent',
+]);

@@ -1,0 +1,214 @@
+/** The risk gate: reviews and reserves in one step, so that two orders cannot pass on the same room. Latched. */
+import { assign, enqueueActions, setup } from 'xstate';
+import { add, isZero } from './decimal.ts';
+import { isClosed } from './evidence.ts';
+import {
+  type Denial,
+  exposureOf,
+  type GateBook,
+  type GateLimits,
+  type GateQuestion,
+  positionKey,
+  review,
+} from './gate.ts';
+import type { PositionRow } from './ledger.ts';
+import type { Order, Reason } from './order.ts';
+
+export type TradingState = 'open' | 'reducing' | 'halted';
+export interface LatchedReason extends Reason {
+  /** RFC 3339 */
+  readonly since: string;
+}
+
+export interface GateInput {
+  readonly limits: GateLimits;
+  readonly tradingMode: 'paper' | 'live' | 'off';
+  readonly latched: { readonly state: TradingState; readonly reasons: readonly LatchedReason[] };
+}
+
+export type GateVerdict =
+  | { readonly verdict: 'approved' }
+  | { readonly verdict: 'denied'; readonly reasons: readonly Denial[] }
+  /** nothing is judged: trading is shut */
+  | { readonly verdict: 'unavailable'; readonly reason: Reason };
+
+export type GateEvent =
+  | {
+      readonly type: 'gate.review';
+      readonly requestId: string;
+      readonly questions: readonly GateQuestion[];
+      /** the clientOrderId whose terms are to change; null for new orders */
+      readonly replaces: string | null;
+      /** true: judge only, reserve nothing */
+      readonly preview: boolean;
+      readonly at: number;
+    }
+  | { readonly type: 'gate.orderNoted'; readonly order: Order }
+  | { readonly type: 'gate.positionNoted'; readonly position: PositionRow }
+  | { readonly type: 'gate.pnlNoted'; readonly account: string; readonly daily: string }
+  | { readonly type: 'gate.accountsNoted'; readonly accounts: readonly string[] }
+  | { readonly type: 'gate.release'; readonly clientOrderIds: readonly string[] }
+  | {
+      readonly type: 'gate.open' | 'gate.reduce' | 'gate.halt';
+      readonly reason: Reason;
+      readonly at: number;
+    };
+
+export type GateReport =
+  | {
+      readonly type: 'gate.reviewed';
+      readonly requestId: string;
+      readonly verdict: GateVerdict;
+      readonly at: number;
+    }
+  | {
+      readonly type: 'trading.changed';
+      readonly state: TradingState;
+      readonly reasons: readonly LatchedReason[];
+      readonly at: number;
+    };
+
+interface GateContext extends GateBook {
+  readonly reasons: readonly LatchedReason[];
+  readonly wakeAs: TradingState;
+}
+
+type Review = Extract<GateEvent, { type: 'gate.review' }>;
+type Switch = Extract<GateEvent, { type: 'gate.open' | 'gate.reduce' | 'gate.halt' }>;
+
+export const gateMachine = setup({
+  types: {
+    context: {} as GateContext,
+    input: {} as GateInput,
+    events: {} as GateEvent,
+    tags: {} as 'permissive' | 'reducing' | 'halted',
+  },
+  guards: {
+    wasHalted: ({ context }) => context.wakeAs === 'halted',
+    wasReducing: ({ context }) => context.wakeAs === 'reducing',
+  },
+  actions: {
+    judge: enqueueActions(({ context, event, enqueue }, params: { isReducing: boolean }) => {
+      const { requestId, questions, replaces, preview, at } = event as Review;
+      const reasons = review(context, questions, at, { isReducing: params.isReducing, replaces });
+      const approved = reasons.length === 0;
+      if (approved && !preview) {
+        const reserved = questions.map(({ ticket }) => [ticket.clientOrderId, exposureOf(ticket)] as const);
+        enqueue.assign({
+          exposures: { ...context.exposures, ...Object.fromEntries(reserved) },
+          recent: [...context.recent.filter((time) => time > at - 1_000), ...questions.map(() => at)],
+        });
+      }
+      enqueue.sendParent({
+        type: 'gate.reviewed',
+        requestId,
+        verdict: approved ? { verdict: 'approved' } : { verdict: 'denied', reasons },
+        at,
+      } satisfies GateReport);
+    }),
+    refuseWhileHalted: enqueueActions(({ context, event, enqueue }) => {
+      const { requestId, at } = event as Review;
+      enqueue.sendParent({
+        type: 'gate.reviewed',
+        requestId,
+        verdict: {
+          verdict: 'unavailable',
+          reason: {
+            code: 'halted',
+            message: context.reasons.map(({ message }) => message).join('; ') || 'trading is halted',
+          },
+        },
+        at,
+      } satisfies GateReport);
+    }),
+    followOrder: assign(({ context, event }) => {
+      const { order } = event as Extract<GateEvent, { type: 'gate.orderNoted' }>;
+      if (!isClosed(order) && !isZero(order.remainingQuantity)) {
+        return { exposures: { ...context.exposures, [order.clientOrderId]: exposureOf(order) } };
+      }
+      const { [order.clientOrderId]: _, ...exposures } = context.exposures;
+      return { exposures };
+    }),
+    releaseExposure: assign(({ context, event }) => {
+      const gone = new Set((event as Extract<GateEvent, { type: 'gate.release' }>).clientOrderIds);
+      return {
+        exposures: Object.fromEntries(Object.entries(context.exposures).filter(([id]) => !gone.has(id))),
+      };
+    }),
+    followPosition: assign(({ context, event }) => {
+      const { position } = event as Extract<GateEvent, { type: 'gate.positionNoted' }>;
+      const key = positionKey(position.account, position.instrument);
+      return { positions: { ...context.positions, [key]: add(position.quantity, '0') } };
+    }),
+    followPnl: assign(({ context, event }) => {
+      const { account, daily } = event as Extract<GateEvent, { type: 'gate.pnlNoted' }>;
+      return { dailyPnl: { ...context.dailyPnl, [account]: daily } };
+    }),
+    rememberAccounts: assign(({ event }) => ({
+      accounts: (event as Extract<GateEvent, { type: 'gate.accountsNoted' }>).accounts,
+    })),
+    latch: enqueueActions(({ event, enqueue }, params: { state: TradingState }) => {
+      const { reason, at } = event as Switch;
+      const reasons = params.state === 'open' ? [] : [{ ...reason, since: new Date(at).toISOString() }];
+      enqueue.assign({ reasons });
+      enqueue.sendParent({ type: 'trading.changed', state: params.state, reasons, at } satisfies GateReport);
+    }),
+  },
+}).createMachine({
+  id: 'gate',
+  context: ({ input }) => ({
+    limits: input.limits,
+    tradingMode: input.tradingMode,
+    accounts: [],
+    exposures: {},
+    positions: {},
+    recent: [],
+    dailyPnl: {},
+    reasons: input.latched.reasons,
+    wakeAs: input.latched.state,
+  }),
+  initial: 'waking',
+  on: {
+    'gate.orderNoted': { actions: 'followOrder' },
+    'gate.release': { actions: 'releaseExposure' },
+    'gate.positionNoted': { actions: 'followPosition' },
+    'gate.pnlNoted': { actions: 'followPnl' },
+    'gate.accountsNoted': { actions: 'rememberAccounts' },
+  },
+  states: {
+    waking: {
+      always: [
+        { guard: 'wasHalted', target: 'halted' },
+        { guard: 'wasReducing', target: 'reducing' },
+        { target: 'open' },
+      ],
+    },
+    open: {
+      tags: 'permissive',
+      on: {
+        'gate.review': { actions: { type: 'judge', params: { isReducing: false } } },
+        'gate.reduce': { target: 'reducing', actions: { type: 'latch', params: { state: 'reducing' } } },
+        'gate.halt': { target: 'halted', actions: { type: 'latch', params: { state: 'halted' } } },
+        'gate.open': {},
+      },
+    },
+    reducing: {
+      tags: 'reducing',
+      on: {
+        'gate.review': { actions: { type: 'judge', params: { isReducing: true } } },
+        'gate.open': { target: 'open', actions: { type: 'latch', params: { state: 'open' } } },
+        'gate.halt': { target: 'halted', actions: { type: 'latch', params: { state: 'halted' } } },
+        'gate.reduce': {},
+      },
+    },
+    halted: {
+      tags: 'halted',
+      on: {
+        'gate.review': { actions: 'refuseWhileHalted' },
+        'gate.open': { target: 'open', actions: { type: 'latch', params: { state: 'open' } } },
+        'gate.reduce': { target: 'reducing', actions: { type: 'latch', params: { state: 'reducing' } } },
+        'gate.halt': {},
+      },
+    },
+  },
+});

@@ -1,0 +1,278 @@
+/** The arithmetic of the risk gate: limits, and what speaks against an order. Closed list of reasons. */
+import {
+  absolute,
+  add,
+  compare,
+  type Decimal,
+  divide,
+  isZero,
+  larger,
+  multiply,
+  negate,
+  subtract,
+} from './decimal.ts';
+import type { Mark } from './market.ts';
+import type { Order, OrderTicket, OrderType, Reason, Side } from './order.ts';
+
+export interface GateLimits {
+  /** units of the instrument; `"0"` = no limit, here and below */
+  readonly maxOrderQuantity: Decimal;
+  /** in the instrument's currency */
+  readonly maxOrderNotional: Decimal;
+  readonly maxOpenOrders: number;
+  readonly maxOrdersPerSecond: number;
+  /** how far beyond the market, in percent of it, a price may reach */
+  readonly priceCollarPercent: Decimal;
+  /** of one instrument in one account, all open orders of one side counted as filled */
+  readonly maxPositionNotional: Decimal;
+  /** in the account's base currency */
+  readonly maxDailyLoss: Decimal;
+}
+
+/** Why the gate refuses. A code is never reused for another meaning. */
+export const denialCodes = [
+  'account-unknown',
+  'account-not-paper',
+  'duplicate',
+  'order-quantity',
+  'order-notional',
+  'notional-unknown',
+  'open-orders',
+  'order-rate',
+  'price-collar',
+  'position-notional',
+  'daily-loss',
+  'not-reducing',
+] as const;
+export type DenialCode = (typeof denialCodes)[number];
+export interface Denial extends Reason {
+  readonly code: DenialCode;
+}
+
+/** One order to judge, with what is known of its market. */
+export interface GateQuestion {
+  readonly ticket: OrderTicket;
+  readonly mark: Mark | null;
+  /** units of currency per point and contract; null: not known */
+  readonly multiplier: Decimal | null;
+}
+
+/** What an open order may still do to a position. */
+export interface Exposure {
+  readonly account: string;
+  readonly instrument: string;
+  readonly side: Side;
+  readonly remaining: Decimal;
+  /** an exit that only lives when its parent has filled: it adds nothing to the worst case */
+  readonly contingent: boolean;
+}
+
+export interface GateBook {
+  readonly limits: GateLimits;
+  readonly tradingMode: 'paper' | 'live' | 'off';
+  /** accounts of this login; empty while unknown */
+  readonly accounts: readonly string[];
+  readonly exposures: Readonly<Record<string, Exposure>>;
+  /** `account|instrument` -> signed quantity */
+  readonly positions: Readonly<Record<string, Decimal>>;
+  /** times of the newest submissions, ms since the epoch */
+  readonly recent: readonly number[];
+  /** account -> profit or loss of the day in base currency */
+  readonly dailyPnl: Readonly<Record<string, Decimal>>;
+}
+
+export const positionKey = (account: string, instrument: string): string => `${account}|${instrument}`;
+
+/** Types whose limit price bounds what can be paid; the others may execute at any price. */
+const limitTypes: ReadonlySet<OrderType> = new Set([
+  'limit',
+  'stop_limit',
+  'limit_if_touched',
+  'limit_on_close',
+  'trailing_stop_limit',
+]);
+
+const isLimited = (limit: Decimal | number): boolean =>
+  typeof limit === 'number' ? limit > 0 : !isZero(limit);
+const denial = (code: DenialCode, message: string): Denial => ({ code, message });
+
+/** The price to judge a side by: what it would meet in the market, or the best that is known. Null: nothing is known. */
+export function referencePrice(mark: Mark | null, side: Side): Decimal | null {
+  const price =
+    mark && ((side === 'buy' ? mark.ask : mark.bid) ?? mark.last ?? mark.close ?? mark.bid ?? mark.ask);
+  return price === null || price === undefined || !Number.isFinite(price) || price <= 0
+    ? null
+    : String(price);
+}
+
+export const exposureOf = (order: OrderTicket | Order): Exposure => ({
+  account: order.account,
+  instrument: order.instrument,
+  side: order.side,
+  remaining: 'remainingQuantity' in order ? order.remainingQuantity : order.quantity,
+  contingent: order.parentClientOrderId !== undefined,
+});
+
+/** Everything that speaks against these orders, submitted together; empty: approved. `replacing`: their former selves. */
+export function review(
+  book: GateBook,
+  questions: readonly GateQuestion[],
+  at: number,
+  options: { readonly isReducing: boolean; readonly replaces: string | null },
+): Denial[] {
+  const denials: Denial[] = [];
+  const { limits } = book;
+  const isNew = options.replaces === null;
+  const openCount = Object.keys(book.exposures).length + (isNew ? questions.length : 0);
+  if (isNew && isLimited(limits.maxOpenOrders) && openCount > limits.maxOpenOrders) {
+    denials.push(
+      denial('open-orders', `${openCount} open orders would exceed MAX_OPEN_ORDERS=${limits.maxOpenOrders}`),
+    );
+  }
+  const inLastSecond = book.recent.filter((time) => time > at - 1_000).length;
+  if (isLimited(limits.maxOrdersPerSecond) && inLastSecond + questions.length > limits.maxOrdersPerSecond) {
+    denials.push(
+      denial(
+        'order-rate',
+        `more than MAX_ORDERS_PER_SECOND=${limits.maxOrdersPerSecond} orders in one second`,
+      ),
+    );
+  }
+  for (const question of questions) denials.push(...reviewOne(book, question, options));
+  return denials;
+}
+
+function reviewOne(
+  book: GateBook,
+  { ticket, mark, multiplier }: GateQuestion,
+  options: { readonly isReducing: boolean; readonly replaces: string | null },
+): Denial[] {
+  const { limits } = book;
+  const denials: Denial[] = [];
+  if (book.accounts.length > 0 && !book.accounts.includes(ticket.account)) {
+    denials.push(denial('account-unknown', 'the account is not one of this TWS login'));
+  }
+  if (book.tradingMode === 'paper' && !ticket.account.startsWith('D')) {
+    denials.push(
+      denial('account-not-paper', 'TRADING_MODE=paper allows only accounts whose id begins with D'),
+    );
+  }
+  if (options.replaces === null && Object.hasOwn(book.exposures, ticket.clientOrderId)) {
+    denials.push(denial('duplicate', 'an open order has this clientOrderId'));
+  }
+  if (isLimited(limits.maxOrderQuantity) && compare(ticket.quantity, limits.maxOrderQuantity) > 0) {
+    denials.push(
+      denial(
+        'order-quantity',
+        `quantity ${ticket.quantity} exceeds MAX_ORDER_QUANTITY=${limits.maxOrderQuantity}`,
+      ),
+    );
+  }
+  const reference = referencePrice(mark, ticket.side);
+  const price = highest([ticket.limitPrice, ticket.stopPrice, reference]);
+  if (multiplier === null && (isLimited(limits.maxOrderNotional) || isLimited(limits.maxPositionNotional))) {
+    denials.push(
+      denial('notional-unknown', `the contract multiplier of ${ticket.instrument} is not known yet`),
+    );
+  }
+  const worth = (quantity: Decimal): Decimal | null =>
+    price === null || multiplier === null ? null : absolute(multiply(multiply(quantity, price), multiplier));
+  const notional = worth(ticket.quantity);
+  if (
+    notional !== null &&
+    isLimited(limits.maxOrderNotional) &&
+    compare(notional, limits.maxOrderNotional) > 0
+  ) {
+    denials.push(
+      denial('order-notional', `notional ${notional} exceeds MAX_ORDER_NOTIONAL=${limits.maxOrderNotional}`),
+    );
+  }
+  const collar = outsideCollar(ticket, reference, limits.priceCollarPercent);
+  if (collar) denials.push(collar);
+  denials.push(...reviewPosition(book, ticket, worth, options));
+  const loss = book.dailyPnl[ticket.account];
+  if (
+    isLimited(limits.maxDailyLoss) &&
+    loss !== undefined &&
+    compare(negate(loss), limits.maxDailyLoss) > 0
+  ) {
+    if (!reduces(book, ticket, options.replaces)) {
+      denials.push(
+        denial(
+          'daily-loss',
+          `the day's loss exceeds MAX_DAILY_LOSS=${limits.maxDailyLoss}: only reducing orders`,
+        ),
+      );
+    }
+  }
+  return denials;
+}
+
+function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: Decimal): Denial | null {
+  if (!isLimited(percent) || reference === null || !ticket.limitPrice || !limitTypes.has(ticket.type))
+    return null;
+  // A limit behind its own stop is judged against that stop: it cannot trade before the market is there.
+  const anchor = ticket.stopPrice ?? reference;
+  const beyond =
+    ticket.side === 'buy' ? subtract(ticket.limitPrice, anchor) : subtract(anchor, ticket.limitPrice);
+  const allowed = divide(multiply(anchor, percent), '100');
+  return compare(beyond, allowed) > 0
+    ? denial(
+        'price-collar',
+        `limitPrice ${ticket.limitPrice} is more than PRICE_COLLAR_PERCENT=${percent} beyond the market (${anchor})`,
+      )
+    : null;
+}
+
+function reviewPosition(
+  book: GateBook,
+  ticket: OrderTicket,
+  worth: (quantity: Decimal) => Decimal | null,
+  options: { readonly isReducing: boolean; readonly replaces: string | null },
+): Denial[] {
+  const denials: Denial[] = [];
+  const { maxPositionNotional } = book.limits;
+  if (options.isReducing && !reduces(book, ticket, options.replaces)) {
+    denials.push(denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass'));
+  }
+  if (ticket.parentClientOrderId !== undefined || !isLimited(maxPositionNotional)) return denials;
+  const held = book.positions[positionKey(ticket.account, ticket.instrument)] ?? '0';
+  const sameSide = add(openQuantity(book, ticket, ticket.side, options.replaces), ticket.quantity);
+  const after = ticket.side === 'buy' ? add(held, sameSide) : subtract(held, sameSide);
+  const grows = compare(absolute(after), absolute(held)) > 0;
+  const notional = worth(after);
+  if (grows && notional !== null && compare(notional, maxPositionNotional) > 0) {
+    denials.push(
+      denial(
+        'position-notional',
+        `a position of ${after} (${notional}) would exceed MAX_POSITION_NOTIONAL=${maxPositionNotional}`,
+      ),
+    );
+  }
+  return denials;
+}
+
+/** Whether the order, with all open ones of its side, cannot do more than close the position. */
+export function reduces(book: GateBook, ticket: OrderTicket, replaces: string | null): boolean {
+  const held = book.positions[positionKey(ticket.account, ticket.instrument)] ?? '0';
+  const closes = ticket.side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0;
+  const sameSide = add(openQuantity(book, ticket, ticket.side, replaces), ticket.quantity);
+  return closes && compare(sameSide, absolute(held)) <= 0;
+}
+
+function openQuantity(book: GateBook, ticket: OrderTicket, side: Side, replaces: string | null): Decimal {
+  let open = '0';
+  for (const [id, exposure] of Object.entries(book.exposures)) {
+    if (id === replaces || exposure.contingent || exposure.side !== side) continue;
+    if (exposure.account !== ticket.account || exposure.instrument !== ticket.instrument) continue;
+    open = add(open, exposure.remaining);
+  }
+  return open;
+}
+
+function highest(prices: readonly (Decimal | null | undefined)[]): Decimal | null {
+  return prices.reduce<Decimal | null>(
+    (best, price) => (price ? (best === null ? price : larger(best, price)) : best),
+    null,
+  );
+}

@@ -1,0 +1,34 @@
+/**
+ * An immutable dictionary for a machine's context: a write copies one bucket, so that ten thousand entries
+ * cost an order path no more than a hundred do. Plain data, hence serialisable.
+ */
+export type Lookup<T> = Readonly<Record<string, Readonly<Record<string, T>>>>;
+
+const bucketCount = 256;
+
+function bucketOf(key: string): string {
+  let hash = 0;
+  for (let i = 0; i < key.length; i += 1) hash = (hash * 31 + key.charCodeAt(i)) | 0;
+  return String((hash >>> 0) % bucketCount);
+}
+
+export const lookUp = <T>(lookup: Lookup<T>, key: string): T | undefined => {
+  const bucket = lookup[bucketOf(key)];
+  return bucket && Object.hasOwn(bucket, key) ? bucket[key] : undefined;
+};
+
+export const put = <T>(lookup: Lookup<T>, key: string, value: T): Lookup<T> => {
+  const name = bucketOf(key);
+  return { ...lookup, [name]: { ...lookup[name], [key]: value } };
+};
+
+export const remove = <T>(lookup: Lookup<T>, key: string): Lookup<T> => {
+  const name = bucketOf(key);
+  const { [key]: _, ...rest } = lookup[name] ?? {};
+  return { ...lookup, [name]: rest };
+};
+
+/** Every entry, in no particular order. */
+export function* entries<T>(lookup: Lookup<T>): Generator<[string, T]> {
+  for (const bucket of Object.values(lookup)) yield* Object.entries(bucket);
+}

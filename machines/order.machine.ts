@@ -1,0 +1,585 @@
+/** One order from intent to last fill. Closed is a tag: late fills, corrections and commissions still arrive. */
+import { assign, enqueueActions, raise, setup } from 'xstate';
+import { compare } from './decimal.ts';
+import { hasUnexplainedFills, interpret } from './evidence.ts';
+import {
+  applyFact,
+  isFullyFilled,
+  type Order,
+  type OrderFact,
+  type OrderTicket,
+  type Reason,
+} from './order.ts';
+import type { BrokerFact, TwsCommand } from './tws.ts';
+
+export interface OrderInput {
+  /** as it is known so far; `state` decides where the actor wakes up */
+  readonly order: Order;
+  /** what was asked for; null for orders of others */
+  readonly ticket: OrderTicket | null;
+  readonly parentOrderId: number;
+  /** true while facts of the journal are worked in: nothing is sent to anybody */
+  readonly replaying: boolean;
+}
+
+interface OrderContext extends OrderInput {
+  /** a cancel was asked for and neither granted nor refused; it survives a lost session */
+  readonly cancelWanted: boolean;
+  /** complete answers of the broker in which a doubtful order did not occur */
+  readonly absences: number;
+  /** how often evidence was asked for in this doubt */
+  readonly asked: number;
+  /** what the broker states beyond the known executions */
+  readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
+  /** time of the newest event, ms since the epoch */
+  readonly lastAt: number;
+}
+
+export type OrderCommand =
+  | { readonly type: 'order.approve'; readonly at: number }
+  | { readonly type: 'order.cancel'; readonly at: number }
+  /** the journal has been replayed: what was unanswered when the process ended is in doubt */
+  | { readonly type: 'order.resume'; readonly at: number };
+
+/** The session through which requests were sent is gone, and with it their answers. */
+export type SessionLost = { readonly type: 'session.lost'; readonly at: number; readonly cause: string };
+/** Complete lists of the broker, asked for after `since`, did or did not contain the order. */
+export type EvidenceCompleted = {
+  readonly type: 'evidence.completed';
+  readonly at: number;
+  readonly since: number;
+  readonly present: boolean;
+};
+type DispatchWithheld = {
+  readonly type: 'dispatch.withheld';
+  readonly what: 'place' | 'modify' | 'cancel';
+  readonly reason: string;
+  readonly at: number;
+};
+
+/** Executions have had their time to arrive. */
+type OrderLagged = { readonly type: 'order.lagged' };
+
+export type OrderEvent =
+  | OrderFact
+  | BrokerFact
+  | OrderCommand
+  | SessionLost
+  | EvidenceCompleted
+  | DispatchWithheld
+  | OrderLagged;
+
+/** What an order tells its desk. */
+export type OrderReport =
+  | { readonly type: 'order.recorded'; readonly clientOrderId: string; readonly fact: OrderFact }
+  | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: OrderEvent }
+  | { readonly type: 'order.evidenceWanted'; readonly clientOrderId: string; readonly why: string }
+  | TwsCommand;
+
+/** No answer for so long after the bytes left: in doubt. */
+export const ackTimeoutMs = 4_000;
+/** How long executions may lag behind a stated fill before they are asked for. */
+export const executionLagMs = 1_500;
+/** Complete answers without the order, in a row, before an unacknowledged order counts as unknown to the broker. */
+export const absencesMin = 2;
+
+const asFact = (event: OrderEvent): OrderFact => event as OrderFact;
+
+export const orderMachine = setup({
+  types: {
+    context: {} as OrderContext,
+    input: {} as OrderInput,
+    events: {} as OrderEvent,
+    tags: {} as 'open' | 'closed' | 'inDoubt' | 'awaiting',
+  },
+  guards: {
+    wakesAs: ({ context }, params: { state: Order['state'] }) => context.order.state === params.state,
+    isAlive: ({ event }) => event.type === 'order.accepted' && event.alive,
+    isAliveAndUnwanted: ({ context, event }) =>
+      event.type === 'order.accepted' && event.alive && context.cancelWanted,
+    completesOrder: ({ context, event }) => isFullyFilled(applyFact(context.order, asFact(event))),
+    isProvenAbsent: ({ context, event }) =>
+      event.type === 'evidence.completed' &&
+      !event.present &&
+      event.since > context.lastAt &&
+      context.absences + 1 >= absencesMin &&
+      context.order.permIds.length === 0 &&
+      context.order.fills.length === 0,
+    isMissing: ({ context, event }) =>
+      event.type === 'evidence.completed' && !event.present && event.since > context.lastAt,
+    isAbsent: ({ context, event }) =>
+      event.type === 'evidence.completed' &&
+      !event.present &&
+      event.since > context.lastAt &&
+      context.stated === null,
+    hasStatedFills: ({ context, event }) =>
+      event.type === 'evidence.completed' &&
+      event.since > context.lastAt &&
+      context.stated !== null &&
+      compare(context.stated.filled, context.order.filledQuantity) > 0,
+    concernsCancel: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'cancel',
+  },
+  actions: {
+    /** Works the fact in and hands it to the desk when it is news. */
+    record: enqueueActions(({ context, event, enqueue }) => {
+      const fact = asFact(event);
+      enqueue.assign({ order: applyFact(context.order, fact), lastAt: fact.at });
+      if (fact.seq === undefined && !context.replaying) {
+        enqueue.sendParent({
+          type: 'order.recorded',
+          clientOrderId: context.order.clientOrderId,
+          fact,
+        } satisfies OrderReport);
+      }
+    }),
+    becomes: assign(({ context }, params: { state: Order['state'] }) => ({
+      order: context.order.state === params.state ? context.order : { ...context.order, state: params.state },
+    })),
+    weighEvidence: enqueueActions(({ context, event, enqueue }) => {
+      const fact = event as BrokerFact;
+      if (hasUnexplainedFills(context.order, fact)) {
+        const stated =
+          fact.type === 'broker.statusSeen' || fact.type === 'broker.completedSeen'
+            ? {
+                filled: fact.filled ?? context.order.quantity,
+                averagePrice: 'averagePrice' in fact ? fact.averagePrice : null,
+              }
+            : { filled: context.order.quantity, averagePrice: null };
+        enqueue.assign({ stated, lastAt: fact.at });
+        enqueue.raise({ type: 'order.lagged' }, { delay: 'executionLag', id: 'executionLag' });
+      }
+      for (const news of interpret(context.order, fact)) enqueue.raise(news);
+    }),
+    askForLaggingExecutions: enqueueActions(({ context, enqueue }) => {
+      if (context.stated === null || compare(context.stated.filled, context.order.filledQuantity) <= 0)
+        return;
+      enqueue.sendParent({
+        type: 'order.evidenceWanted',
+        clientOrderId: context.order.clientOrderId,
+        why: 'the broker states fills that no execution explains',
+      } satisfies OrderReport);
+    }),
+    place: enqueueActions(({ context, enqueue }) => {
+      if (context.replaying || !context.ticket || context.order.orderId === null) return;
+      enqueue.sendParent({
+        type: 'tws.place',
+        orderId: context.order.orderId,
+        parentOrderId: context.parentOrderId,
+        ticket: context.ticket,
+        modification: false,
+      } satisfies OrderReport);
+    }),
+    placeChange: enqueueActions(({ context, enqueue }) => {
+      if (context.replaying || !context.ticket || context.order.orderId === null) return;
+      enqueue.sendParent({
+        type: 'tws.place',
+        orderId: context.order.orderId,
+        parentOrderId: context.parentOrderId,
+        ticket: {
+          ...context.ticket,
+          ...termsOf(context.order),
+          ...context.order.pendingChange,
+          transmit: true,
+        },
+        modification: true,
+      } satisfies OrderReport);
+    }),
+    sendCancel: enqueueActions(({ context, enqueue }) => {
+      if (context.replaying || context.order.orderId === null) return;
+      enqueue.sendParent({
+        type: 'tws.cancel',
+        clientOrderId: context.order.clientOrderId,
+        orderId: context.order.orderId,
+      } satisfies OrderReport);
+    }),
+    wantCancel: assign({ cancelWanted: true }),
+    dropCancel: assign({ cancelWanted: false }),
+    noteCancelRequest: enqueueActions(({ context, event, enqueue }) => {
+      enqueue.raise({
+        type: 'order.cancelRequested',
+        clientOrderId: context.order.clientOrderId,
+        at: (event as OrderCommand).at,
+      });
+    }),
+    doubtUnanswered: raise(({ context }) =>
+      doubt(
+        context,
+        context.lastAt + ackTimeoutMs,
+        'unanswered',
+        `TWS did not answer within ${ackTimeoutMs} ms`,
+      ),
+    ),
+    doubtLostSession: raise(({ context, event }) =>
+      doubt(
+        context,
+        (event as SessionLost).at,
+        'session-lost',
+        `the session ended before TWS answered (${(event as SessionLost).cause})`,
+      ),
+    ),
+    doubtReplayed: raise(({ context, event }) =>
+      doubt(context, (event as OrderCommand).at, 'restarted', 'the process ended before TWS answered'),
+    ),
+    doubtAbsent: raise(({ context, event }) =>
+      doubt(
+        context,
+        (event as EvidenceCompleted).at,
+        'missing-at-broker',
+        "the order is missing from the broker's lists",
+      ),
+    ),
+    doubtWithheld: raise(({ context, event }) =>
+      doubt(context, (event as DispatchWithheld).at, 'cancel-withheld', (event as DispatchWithheld).reason),
+    ),
+    noteWithheld: raise(({ context, event }) => {
+      const { what, at, reason } = event as DispatchWithheld;
+      return {
+        type: what === 'modify' ? 'order.modifyRejected' : 'order.withheld',
+        clientOrderId: context.order.clientOrderId,
+        at,
+        reason: { code: 'not-sent', message: reason },
+      } satisfies OrderFact;
+    }),
+    concludeAbsent: raise(({ context, event }) => ({
+      type: 'order.rejected' as const,
+      clientOrderId: context.order.clientOrderId,
+      at: (event as EvidenceCompleted).at,
+      reason: { code: 'not-at-broker', message: 'complete lists of the broker do not contain the order' },
+    })),
+    acceptStatement: raise(({ context, event }) => ({
+      type: 'order.filledAsStated' as const,
+      clientOrderId: context.order.clientOrderId,
+      at: (event as EvidenceCompleted).at,
+      filled: context.stated?.filled ?? '0',
+      averagePrice: context.stated?.averagePrice ?? null,
+    })),
+    countAbsence: assign({ absences: ({ context }) => context.absences + 1 }),
+    beginDoubt: assign({ absences: 0, asked: 0 }),
+    askForEvidence: enqueueActions(({ context, enqueue }) => {
+      enqueue.assign({ asked: context.asked + 1 });
+      if (context.replaying) return;
+      enqueue.sendParent({
+        type: 'order.evidenceWanted',
+        clientOrderId: context.order.clientOrderId,
+        why: context.order.reason?.message ?? 'in doubt',
+      } satisfies OrderReport);
+    }),
+    endReplay: assign(({ event }) => ({ replaying: false, lastAt: (event as OrderCommand).at })),
+    noteSurprise: enqueueActions(({ context, event, enqueue }) => {
+      if (context.replaying) return;
+      enqueue.sendParent({
+        type: 'order.surprised',
+        clientOrderId: context.order.clientOrderId,
+        fact: event,
+      } satisfies OrderReport);
+    }),
+  },
+  delays: {
+    ackTimeout: ackTimeoutMs,
+    executionLag: executionLagMs,
+    cancelPatience: 30_000,
+    journalDeadline: 10_000,
+    /** 2 s, then doubling up to a minute */
+    nextQuestion: ({ context }) => Math.min(60_000, 2_000 * 2 ** Math.max(0, context.asked - 1)),
+  },
+}).createMachine({
+  id: 'order',
+  context: ({ input }) => ({
+    ...input,
+    cancelWanted: false,
+    absences: 0,
+    asked: 0,
+    stated: null,
+    lastAt: 0,
+  }),
+  initial: 'waking',
+  on: {
+    'broker.*': { actions: 'weighEvidence' },
+    'order.lagged': { actions: 'askForLaggingExecutions' },
+    'order.sent': { actions: 'record' },
+    'order.accepted': { actions: 'record' },
+    'order.commissioned': { actions: 'record' },
+    'order.noticed': { actions: 'record' },
+    'order.corrected': { actions: 'record' },
+    'order.modifyRejected': { actions: 'record' },
+    'order.resume': { actions: 'endReplay' },
+    'session.lost': {},
+    'evidence.completed': {},
+    'order.*': { actions: 'noteSurprise' },
+  },
+  states: {
+    waking: {
+      always: [
+        { guard: { type: 'wakesAs', params: { state: 'working' } }, target: 'working' },
+        { guard: { type: 'wakesAs', params: { state: 'inDoubt' } }, target: 'inDoubt' },
+        { guard: { type: 'wakesAs', params: { state: 'filled' } }, target: 'filled' },
+        { guard: { type: 'wakesAs', params: { state: 'cancelled' } }, target: 'cancelled' },
+        { guard: { type: 'wakesAs', params: { state: 'expired' } }, target: 'expired' },
+        { guard: { type: 'wakesAs', params: { state: 'rejected' } }, target: 'rejected' },
+        { guard: { type: 'wakesAs', params: { state: 'denied' } }, target: 'denied' },
+        { target: 'reviewing' },
+      ],
+    },
+    reviewing: {
+      tags: ['open', 'awaiting'],
+      entry: { type: 'becomes', params: { state: 'reviewing' } },
+      on: {
+        'order.approve': 'journaling',
+        'order.denied': { target: 'denied', actions: 'record' },
+        'order.requested': { target: 'submitting', actions: 'record' },
+        'order.discovered': { target: 'working', actions: 'record' },
+      },
+    },
+    journaling: {
+      tags: ['open', 'awaiting'],
+      entry: { type: 'becomes', params: { state: 'journaling' } },
+      on: {
+        'order.requested': { target: 'submitting', actions: ['record', 'place'] },
+        'order.denied': { target: 'denied', actions: 'record' },
+      },
+    },
+    submitting: {
+      tags: ['open', 'awaiting'],
+      entry: { type: 'becomes', params: { state: 'submitting' } },
+      after: { ackTimeout: { actions: 'doubtUnanswered' } },
+      on: {
+        'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { target: 'working', actions: 'record' },
+        ],
+        'order.modified': { target: 'working', actions: 'record' },
+        'order.rejected': { target: 'rejected', actions: 'record' },
+        'order.cancelled': { target: 'cancelled', actions: 'record' },
+        'order.expired': { target: 'expired', actions: 'record' },
+        'order.withheld': { target: 'denied', actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.cancel': { actions: 'noteCancelRequest' },
+        'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
+        'session.lost': { actions: 'doubtLostSession' },
+        'dispatch.withheld': { actions: 'noteWithheld' },
+      },
+    },
+    working: {
+      tags: 'open',
+      entry: { type: 'becomes', params: { state: 'working' } },
+      on: {
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.filledAsStated': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.modified': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.modifyRequested': { target: 'modifying', actions: ['record', 'placeChange'] },
+        'order.cancel': { actions: 'noteCancelRequest' },
+        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.cancelled': { target: 'cancelled', actions: 'record' },
+        'order.expired': { target: 'expired', actions: 'record' },
+        'order.rejected': { target: 'rejected', actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'evidence.completed': [
+          { guard: 'hasStatedFills', actions: 'acceptStatement' },
+          { guard: 'isAbsent', actions: 'doubtAbsent' },
+        ],
+      },
+    },
+    modifying: {
+      tags: ['open', 'awaiting'],
+      entry: { type: 'becomes', params: { state: 'modifying' } },
+      after: { ackTimeout: { actions: 'doubtUnanswered' } },
+      on: {
+        'order.modified': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { target: 'working', actions: 'record' },
+        ],
+        'order.modifyRejected': { target: 'working', actions: 'record' },
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.cancel': { actions: 'noteCancelRequest' },
+        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.cancelled': { target: 'cancelled', actions: 'record' },
+        'order.expired': { target: 'expired', actions: 'record' },
+        'order.rejected': { target: 'rejected', actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
+        'session.lost': { actions: 'doubtLostSession' },
+        'dispatch.withheld': { actions: 'noteWithheld' },
+        'evidence.completed': { guard: 'hasStatedFills', actions: 'acceptStatement' },
+        'order.filledAsStated': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+      },
+    },
+    cancelling: {
+      tags: ['open', 'awaiting'],
+      entry: { type: 'becomes', params: { state: 'cancelling' } },
+      after: { cancelPatience: { target: 'cancelling', reenter: true, actions: 'askForEvidence' } },
+      on: {
+        'order.cancelled': { target: 'cancelled', actions: ['record', 'dropCancel'] },
+        'order.cancelRejected': { target: 'working', actions: ['record', 'dropCancel'] },
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.filledAsStated': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.modified': { actions: 'record' },
+        'order.cancel': {},
+        'order.cancelRequested': {},
+        'order.expired': { target: 'expired', actions: 'record' },
+        'order.rejected': { target: 'rejected', actions: 'record' },
+        'order.withheld': { target: 'denied', actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
+        'session.lost': { actions: 'doubtLostSession' },
+        'dispatch.withheld': [
+          { guard: 'concernsCancel', actions: 'doubtWithheld' },
+          { actions: 'noteWithheld' },
+        ],
+        'evidence.completed': [
+          { guard: 'hasStatedFills', actions: 'acceptStatement' },
+          { guard: 'isAbsent', actions: 'doubtAbsent' },
+        ],
+      },
+    },
+    inDoubt: {
+      tags: ['open', 'inDoubt'],
+      entry: [{ type: 'becomes', params: { state: 'inDoubt' } }, 'beginDoubt', 'askForEvidence'],
+      initial: 'asking',
+      states: {
+        asking: {
+          after: { nextQuestion: { target: 'asking', reenter: true, actions: 'askForEvidence' } },
+        },
+      },
+      on: {
+        'order.accepted': [
+          { guard: 'isAliveAndUnwanted', target: 'cancelling', actions: ['record', 'sendCancel'] },
+          { guard: 'isAlive', target: 'working', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.filledAsStated': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.modified': { actions: 'record' },
+        'order.cancel': { actions: 'noteCancelRequest' },
+        'order.cancelRequested': { actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.cancelRejected': { actions: ['record', 'dropCancel'] },
+        'order.cancelled': { target: 'cancelled', actions: ['record', 'dropCancel'] },
+        'order.expired': { target: 'expired', actions: 'record' },
+        'order.rejected': { target: 'rejected', actions: 'record' },
+        'order.withheld': { target: 'denied', actions: 'record' },
+        'order.doubted': {},
+        'order.resume': { actions: ['endReplay', 'askForEvidence'] },
+        'evidence.completed': [
+          { guard: 'hasStatedFills', actions: 'acceptStatement' },
+          { guard: 'isProvenAbsent', actions: 'concludeAbsent' },
+          { guard: 'isMissing', actions: 'countAbsence' },
+        ],
+      },
+    },
+    filled: {
+      tags: 'closed',
+      entry: { type: 'becomes', params: { state: 'filled' } },
+      on: {
+        'order.filled': { actions: 'record' },
+        'order.corrected': { actions: 'record' },
+        'order.cancel': {},
+      },
+    },
+    cancelled: {
+      tags: 'closed',
+      entry: { type: 'becomes', params: { state: 'cancelled' } },
+      on: {
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.accepted': { actions: 'record' },
+        'order.cancel': {},
+      },
+    },
+    expired: {
+      tags: 'closed',
+      entry: { type: 'becomes', params: { state: 'expired' } },
+      on: {
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.cancel': {},
+      },
+    },
+    rejected: {
+      tags: 'closed',
+      entry: { type: 'becomes', params: { state: 'rejected' } },
+      on: {
+        'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.rejected': { actions: 'record' },
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { target: 'working', actions: 'record' },
+        ],
+        'order.cancel': {},
+      },
+    },
+    denied: {
+      tags: 'closed',
+      entry: { type: 'becomes', params: { state: 'denied' } },
+      on: {
+        'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.filled': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.cancel': {},
+      },
+    },
+  },
+});
+
+function doubt(context: OrderContext, at: number, code: string, message: string): OrderFact {
+  const reason: Reason = { code, message };
+  return { type: 'order.doubted', clientOrderId: context.order.clientOrderId, at, reason };
+}
+
+function termsOf(order: Order): Partial<OrderTicket> {
+  const {
+    quantity,
+    limitPrice,
+    stopPrice,
+    trailAmount,
+    trailPercent,
+    timeInForce,
+    goodTillDate,
+    outsideRegularHours,
+  } = order;
+  return Object.fromEntries(
+    Object.entries({
+      quantity,
+      limitPrice,
+      stopPrice,
+      trailAmount,
+      trailPercent,
+      timeInForce,
+      goodTillDate,
+      outsideRegularHours,
+    }).filter(([, value]) => value !== undefined),
+  );
+}
