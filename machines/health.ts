@@ -1,11 +1,483 @@
-/** How the running tree is, judged from what was observed of its actors. */
+/**
+ * How the running tree is, judged from what was observed of its actors and from a few figures. Nobody reports his own
+ * health. Meaning is read from tags, never from the names of states.
+ */
+import type { Reason } from './order.ts';
+import type { Farm, LinkState } from './tws.ts';
 
+/** One actor as it was last seen. */
 export interface ActorRow {
+  /** path of ids from the root, e.g. `runtime.desk.order:c-1` */
   readonly id: string;
   readonly machine: string;
+  /** dotted, parallel regions joined by commas */
   readonly state: string;
   readonly tags: readonly string[];
   /** RFC 3339 */
   readonly since: string;
   readonly restarts: number;
+}
+
+export type HealthStatus = 'pass' | 'warn' | 'fail';
+
+/** One part, judged: its figures stand beside the verdict. `since`, RFC 3339: how long the status has been this. */
+export interface HealthComponent {
+  readonly status: HealthStatus;
+  readonly since: string;
+  readonly [figure: string]: unknown;
+}
+
+export interface HealthReason {
+  /** stable, lower case with dashes */
+  readonly code: string;
+  /** RFC 3339 */
+  readonly since: string;
+  readonly detail: string;
+}
+
+export interface HealthReport {
+  /** the worst of all components */
+  readonly status: HealthStatus;
+  readonly gates: {
+    readonly live: boolean;
+    readonly started: boolean;
+    readonly ready: boolean;
+    readonly trading: boolean;
+  };
+  readonly reasons: readonly HealthReason[];
+  /** by `componentNames` */
+  readonly components: Readonly<Record<string, HealthComponent>>;
+}
+
+/** All that a verdict is made of. Times are ms since the epoch. */
+export interface HealthFacts {
+  readonly actors: readonly ActorRow[];
+  readonly start: {
+    readonly configurationRead: boolean;
+    readonly journalReplayed: boolean;
+    readonly httpBound: boolean;
+  };
+  readonly draining: boolean;
+  readonly readyRequiresTws: boolean;
+  readonly tws: {
+    /** null while there is no session */
+    readonly sessionId: string | null;
+    readonly link: LinkState | null;
+    readonly serverVersion: number | null;
+    readonly farms: readonly Farm[];
+    /** frames that could not be decoded since the start */
+    readonly undecodable: number;
+    readonly lastUndecodableAt: number | null;
+    /** why there is no session, or what the broker complained of */
+    readonly trouble: Reason | null;
+    readonly lastMessageAt: number | null;
+  };
+  readonly journal: {
+    readonly writable: boolean;
+    readonly lastSeq: number;
+    readonly lastAppendMs: number | null;
+    readonly trouble: string | null;
+  };
+  readonly reconciliation: {
+    /** the session whose snapshots these are; null before the first */
+    readonly sessionId: string | null;
+    readonly progress: 'none' | 'running' | 'complete' | 'failed';
+    readonly completedAt: number | null;
+    /** differences between the broker's books and ours that nobody has explained */
+    readonly differences: number;
+  };
+  readonly marketData: { readonly lastTickAt: number | null };
+  readonly clients: { readonly connected: number; readonly slow: number };
+  readonly redis: 'absent' | 'up' | 'down';
+  readonly eventLoop: {
+    readonly p99Ms: number;
+    readonly maxMs: number;
+    /** since the loop last came round */
+    readonly lastTurnAgeMs: number;
+  };
+  /** of the orders in the window; p99 is null when there were none */
+  readonly executionLatency: {
+    readonly count: number;
+    readonly p99Ms: number | null;
+    readonly budgetMs: number;
+  };
+}
+
+/** Without a turn of the event loop for so long, a restart is the only help. */
+export const deadLoopMs = 10_000;
+/** Above this p99 the event loop itself costs more than an order may. */
+export const slowLoopMs = 50;
+/** An append that takes longer than this means a disk in trouble. */
+export const slowAppendMs = 250;
+/** A frame that could not be decoded keeps the connection from passing for so long. */
+export const undecodableMemoryMs = 15 * 60_000;
+
+export const componentNames = [
+  'tws',
+  'farms',
+  'journal',
+  'orders',
+  'trading',
+  'reconciliation',
+  'marketData',
+  'clients',
+  'redis',
+  'eventLoop',
+  'executionLatency',
+  'actors',
+] as const;
+export type ComponentName = (typeof componentNames)[number];
+
+interface Complaint {
+  readonly status: 'warn' | 'fail';
+  readonly code: string;
+  readonly detail: string;
+  /** RFC 3339, when it is known exactly */
+  readonly since?: string;
+  /** RFC 3339: it began then or earlier, for an actor may have changed its state within the same trouble */
+  readonly sinceAtLeast?: string;
+}
+interface Finding {
+  readonly complaints: readonly Complaint[];
+  readonly figures: Readonly<Record<string, unknown>>;
+  readonly since?: string;
+}
+
+/**
+ * The verdict on these facts. `previous` is the report before, from which `since` of an unchanged status is taken;
+ * without it everything that has no time of its own counts from `now` (ms since the epoch).
+ */
+export function assessHealth(facts: HealthFacts, now: number, previous?: HealthReport): HealthReport {
+  const findings: Record<ComponentName, Finding> = {
+    tws: judgeTws(facts, now),
+    farms: judgeFarms(facts),
+    journal: judgeJournal(facts),
+    orders: judgeOrders(facts),
+    trading: judgeTrading(facts),
+    reconciliation: judgeReconciliation(facts),
+    marketData: judgeMarketData(facts),
+    clients: { complaints: [], figures: { ...facts.clients } },
+    redis: judgeRedis(facts),
+    eventLoop: judgeEventLoop(facts),
+    executionLatency: judgeExecutionLatency(facts),
+    actors: judgeActors(facts),
+  };
+  const components = {} as Record<ComponentName, HealthComponent>;
+  const reasons: HealthReason[] = [];
+  for (const name of componentNames) {
+    const { complaints, figures, since } = findings[name];
+    const found: HealthReason[] = complaints.map((complaint) => ({
+      code: complaint.code,
+      since: beginningOf(complaint, previous) ?? toRfc3339(now),
+      detail: complaint.detail,
+    }));
+    reasons.push(...found);
+    const status = worst(complaints.map((complaint) => complaint.status));
+    const gravest = found.filter((_, index) => complaints[index]?.status === status);
+    const before = previous?.components[name];
+    components[name] = {
+      status,
+      since: before?.status === status ? before.since : (earliest(gravest) ?? since ?? toRfc3339(now)),
+      ...figures,
+    };
+  }
+  const gates = judgeGates(facts);
+  return {
+    status: worst([
+      ...Object.values(components).map(({ status }) => status),
+      ...(gates.live ? [] : (['fail'] as const)),
+    ]),
+    gates,
+    reasons,
+    components,
+  };
+}
+
+function judgeGates(facts: HealthFacts): HealthReport['gates'] {
+  const runtime = rowOf(facts, 'runtime');
+  const { configurationRead, journalReplayed, httpBound } = facts.start;
+  const live = !isMissingOrDead(runtime) && facts.eventLoop.lastTurnAgeMs < deadLoopMs;
+  const started = configurationRead && journalReplayed && httpBound;
+  const tradable = isTradable(facts);
+  const ready = started && !facts.draining && facts.journal.writable && (!facts.readyRequiresTws || tradable);
+  const gate = rowOf(facts, 'gate');
+  const isGuarded = !isMissingOrDead(gate) && !isMissingOrDead(rowOf(facts, 'desk'));
+  const isHalted = gate?.tags.includes('halted') ?? true;
+  const trading = ready && live && tradable && isReconciled(facts) && isGuarded && !isHalted;
+  return { live, started, ready, trading };
+}
+
+function judgeTws(facts: HealthFacts, now: number): Finding {
+  const row = rowOf(facts, 'tws');
+  const { link, sessionId, serverVersion, undecodable, lastUndecodableAt, trouble, lastMessageAt } =
+    facts.tws;
+  const figures = {
+    link,
+    sessionId,
+    serverVersion,
+    undecodable,
+    lastUndecodableAt: timeOrNull(lastUndecodableAt),
+    reason: trouble,
+    lastMessageAt: timeOrNull(lastMessageAt),
+  };
+  const why = trouble ? `: ${trouble.message} (${trouble.code})` : '';
+  const complain = (status: Complaint['status'], code: string, detail: string): Finding => ({
+    complaints: [{ status, code, detail: `${detail}${why}`, ...(row ? { sinceAtLeast: row.since } : {}) }],
+    figures,
+  });
+  if (!row) return complain('fail', 'tws-absent', 'the connection has not been started');
+  const has = (tag: string): boolean => row.tags.includes(tag);
+  if (has('failed')) return complain('fail', 'tws-failed', 'the connection actor has failed');
+  if (has('maintenance')) return complain('warn', 'tws-maintenance', 'scheduled reset of the gateway');
+  if (has('down')) return complain('fail', 'tws-down', 'no session with TWS');
+  if (link === 'severed') return complain('fail', 'link-severed', 'TWS has lost its link to IB');
+  if (!has('tradable')) return complain('warn', 'tws-syncing', 'the session is not ready yet');
+  if (has('degraded')) return complain('warn', 'link-impaired', 'the link to IB is impaired');
+  if (lastUndecodableAt !== null && now - lastUndecodableAt < undecodableMemoryMs) {
+    const detail = `${undecodable} ${undecodable === 1 ? 'frame' : 'frames'} could not be decoded`;
+    return { complaints: [{ status: 'warn', code: 'undecodable-frames', detail }], figures };
+  }
+  return { complaints: [], figures, since: row.since };
+}
+
+function judgeFarms({ tws: { farms } }: HealthFacts): Finding {
+  const broken = farms.filter((farm) => farm.status === 'broken');
+  return {
+    complaints: broken.map(({ name, kind, since }) => ({
+      status: 'warn',
+      code: 'farm-broken',
+      detail: `${kind} data farm ${name} is broken`,
+      since: toRfc3339(since),
+    })),
+    figures: {
+      broken: broken.map(({ name }) => name),
+      farms: farms.map(({ name, kind, status, since }) => ({ name, kind, status, since: toRfc3339(since) })),
+    },
+  };
+}
+
+function judgeJournal({ journal }: HealthFacts): Finding {
+  const { trouble, ...figures } = journal;
+  const complaints: Complaint[] = [];
+  if (!journal.writable) {
+    const detail = `the journal cannot be written${trouble ? `: ${trouble}` : ''}`;
+    complaints.push({ status: 'fail', code: 'journal-not-writable', detail });
+  } else if (journal.lastAppendMs !== null && journal.lastAppendMs > slowAppendMs) {
+    const detail = `the last append took more than ${slowAppendMs} ms`;
+    complaints.push({ status: 'warn', code: 'journal-slow', detail });
+  }
+  return { complaints, figures };
+}
+
+function judgeOrders(facts: HealthFacts): Finding {
+  const rows = facts.actors.filter(({ machine }) => machine === 'order');
+  const inDoubt = rows.filter(({ tags }) => tags.includes('inDoubt'));
+  const failed = rows.filter(({ tags }) => tags.includes('failed'));
+  const open = rows.filter(({ tags }) => !tags.includes('closed') && !tags.includes('failed'));
+  const desk = rowOf(facts, 'desk');
+  const complaints: Complaint[] = [];
+  if (desk?.tags.includes('failed')) {
+    complaints.push({
+      status: 'fail',
+      code: 'desk-failed',
+      detail: 'the desk has failed',
+      since: desk.since,
+    });
+  }
+  if (failed.length > 0) {
+    const detail = `${countOf(failed, 'order actor')} failed: ${listOf(failed)}`;
+    complaints.push({ status: 'fail', code: 'order-actor-failed', detail, sinceAtLeast: oldest(failed) });
+  }
+  if (inDoubt.length > 0) {
+    const detail = `${countOf(inDoubt, 'order')} in doubt: ${listOf(inDoubt)}`;
+    complaints.push({ status: 'warn', code: 'orders-in-doubt', detail, sinceAtLeast: oldest(inDoubt) });
+  }
+  return {
+    complaints,
+    figures: { open: open.length, inDoubt: inDoubt.length, failed: failed.length, known: rows.length },
+  };
+}
+
+function judgeTrading(facts: HealthFacts): Finding {
+  const row = rowOf(facts, 'gate');
+  const has = (tag: string): boolean => row?.tags.includes(tag) ?? false;
+  const figures = {
+    state: has('halted') ? 'halted' : has('reducing') ? 'reducing' : 'open',
+    draining: facts.draining,
+  };
+  const complaints: Complaint[] = [];
+  if (isMissingOrDead(row)) {
+    complaints.push({ status: 'fail', code: 'gate-down', detail: 'the risk gate is not running' });
+  } else if (has('halted') || has('reducing')) {
+    const code = has('halted') ? 'trading-halted' : 'trading-reducing';
+    const detail = has('halted') ? 'trading is halted' : 'only orders that reduce a position are taken';
+    complaints.push({ status: 'warn', code, detail, ...(row ? { sinceAtLeast: row.since } : {}) });
+  }
+  if (facts.draining) {
+    complaints.push({ status: 'warn', code: 'draining', detail: 'the runtime is shutting down' });
+  }
+  return { complaints, figures, ...(complaints.length === 0 && row ? { since: row.since } : {}) };
+}
+
+function judgeReconciliation(facts: HealthFacts): Finding {
+  const { progress, completedAt, differences, sessionId } = facts.reconciliation;
+  const figures = {
+    progress,
+    sessionId,
+    differences,
+    completedAt: timeOrNull(completedAt),
+  };
+  const complaints: Complaint[] = [];
+  if (progress === 'failed') {
+    const detail = "the broker's books could not be read completely";
+    complaints.push({ status: 'fail', code: 'reconciliation-failed', detail });
+  } else if (!isReconciled(facts)) {
+    const detail = "the broker's books have not been read completely in this session";
+    complaints.push({ status: 'warn', code: 'not-reconciled', detail });
+  }
+  if (differences > 0) {
+    const detail = `${differences} unexplained ${differences === 1 ? 'difference' : 'differences'} between the broker's books and ours`;
+    complaints.push({ status: 'warn', code: 'books-differ', detail });
+  }
+  return { complaints, figures };
+}
+
+function judgeMarketData(facts: HealthFacts): Finding {
+  const rows = facts.actors.filter(({ machine }) => machine === 'subscription');
+  const tagged = (tag: string): ActorRow[] => rows.filter(({ tags }) => tags.includes(tag));
+  const stale = tagged('stale');
+  const complaints: Complaint[] = [];
+  if (stale.length > 0) {
+    const detail = `${countOf(stale, 'market-data line')} silent: ${listOf(stale)}`;
+    complaints.push({ status: 'warn', code: 'market-data-stale', detail, sinceAtLeast: oldest(stale) });
+  }
+  return {
+    complaints,
+    figures: {
+      lines: rows.length,
+      live: tagged('live').length,
+      stale: stale.length,
+      refused: tagged('refused').length,
+      lastTickAt: timeOrNull(facts.marketData.lastTickAt),
+    },
+  };
+}
+
+function judgeRedis({ redis }: HealthFacts): Finding {
+  const detail = 'Redis does not answer; trading goes on without it';
+  return {
+    complaints: redis === 'down' ? [{ status: 'warn', code: 'redis-down', detail }] : [],
+    figures: { state: redis },
+  };
+}
+
+function judgeEventLoop({ eventLoop }: HealthFacts): Finding {
+  const complaints: Complaint[] = [];
+  if (eventLoop.lastTurnAgeMs >= deadLoopMs) {
+    const detail = `the event loop has not turned for ${deadLoopMs / 1_000} s or more`;
+    complaints.push({ status: 'fail', code: 'event-loop-stalled', detail });
+  } else if (eventLoop.p99Ms > slowLoopMs) {
+    const detail = `the event loop's p99 delay is above ${slowLoopMs} ms`;
+    complaints.push({ status: 'warn', code: 'event-loop-slow', detail });
+  }
+  return { complaints, figures: { ...eventLoop } };
+}
+
+function judgeExecutionLatency({ executionLatency }: HealthFacts): Finding {
+  const { p99Ms, budgetMs } = executionLatency;
+  const detail = `the p99 of the trading path is above its budget of ${budgetMs} ms`;
+  const isOver = p99Ms !== null && p99Ms > budgetMs;
+  return {
+    complaints: isOver ? [{ status: 'warn', code: 'execution-latency', detail }] : [],
+    figures: { ...executionLatency },
+  };
+}
+
+/** The actors that no other component speaks for. */
+function judgeActors(facts: HealthFacts): Finding {
+  const elsewhere = ['order', 'desk', 'tws', 'gate', 'subscription'];
+  const others = facts.actors.filter(({ machine }) => !elsewhere.includes(machine));
+  const failed = others.filter(({ tags }) => tags.includes('failed'));
+  const degraded = others.filter(({ tags }) => tags.includes('degraded'));
+  const complaints: Complaint[] = [];
+  for (const { id, machine, since } of failed) {
+    const status = machine === 'runtime' ? 'fail' : 'warn';
+    complaints.push({ status, code: 'actor-failed', detail: `actor ${id} has failed`, since });
+  }
+  for (const { id, since } of degraded) {
+    complaints.push({ status: 'warn', code: 'actor-degraded', detail: `actor ${id} is degraded`, since });
+  }
+  if (!rowOf(facts, 'runtime')) {
+    complaints.push({ status: 'fail', code: 'runtime-absent', detail: 'the root actor is not running' });
+  }
+  return {
+    complaints,
+    figures: {
+      count: facts.actors.length,
+      restarts: facts.actors.reduce((sum, { restarts }) => sum + restarts, 0),
+    },
+  };
+}
+
+/** The broker takes orders from this session. */
+function isTradable(facts: HealthFacts): boolean {
+  const tws = rowOf(facts, 'tws');
+  return tws !== undefined && tws.tags.includes('tradable') && !tws.tags.includes('failed');
+}
+
+/** Snapshots of an earlier session prove nothing about this one. */
+function isReconciled({ tws, reconciliation }: HealthFacts): boolean {
+  return (
+    reconciliation.progress === 'complete' &&
+    reconciliation.sessionId !== null &&
+    reconciliation.sessionId === tws.sessionId
+  );
+}
+
+function isMissingOrDead(row: ActorRow | undefined): boolean {
+  return row === undefined || row.tags.includes('failed');
+}
+
+function rowOf({ actors }: HealthFacts, machine: string): ActorRow | undefined {
+  return actors.find((row) => row.machine === machine);
+}
+
+function countOf(rows: readonly ActorRow[], noun: string): string {
+  return rows.length === 1 ? `1 ${noun} is` : `${rows.length} ${noun}s are`;
+}
+
+/** The first few, by the last part of their path: a report must stay readable. */
+function listOf(rows: readonly ActorRow[]): string {
+  const shown = rows.slice(0, 5).map(({ id }) => id.slice(id.indexOf(':') + 1));
+  return `${shown.join(', ')}${rows.length > shown.length ? `, and ${rows.length - shown.length} more` : ''}`;
+}
+
+function oldest(rows: readonly ActorRow[]): string {
+  return rows.map(({ since }) => since).reduce((a, b) => (a < b ? a : b));
+}
+
+/** Undefined: it was first seen now. */
+function beginningOf(complaint: Complaint, previous: HealthReport | undefined): string | undefined {
+  if (complaint.since !== undefined) return complaint.since;
+  const known = previous?.reasons.filter(({ code }) => code === complaint.code) ?? [];
+  return [...known.map(({ since }) => since), complaint.sinceAtLeast]
+    .filter((at) => at !== undefined)
+    .sort()[0];
+}
+
+function earliest(reasons: readonly HealthReason[]): string | undefined {
+  return reasons.map(({ since }) => since).sort()[0];
+}
+
+function worst(statuses: readonly HealthStatus[]): HealthStatus {
+  if (statuses.includes('fail')) return 'fail';
+  return statuses.includes('warn') ? 'warn' : 'pass';
+}
+
+function timeOrNull(ms: number | null): string | null {
+  return ms === null ? null : toRfc3339(ms);
+}
+
+function toRfc3339(ms: number): string {
+  return new Date(ms).toISOString();
 }

@@ -1,7 +1,7 @@
 /** What the HTTP and WebSocket face needs from the rest of the runtime. It decides nothing about orders or quotes. */
 import type { Observable } from 'rxjs';
 import type { Decimal } from '../../machines/decimal.ts';
-import type { ActorRow } from '../../machines/health.ts';
+import type { ActorRow, HealthReport } from '../../machines/health.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
@@ -161,23 +161,7 @@ export interface MarketPort {
   ): Promise<readonly Bar[] | RequestFailure>;
 }
 
-export type HealthStatus = 'pass' | 'warn' | 'fail';
-export interface HealthReport {
-  readonly status: HealthStatus;
-  readonly gates: {
-    readonly live: boolean;
-    readonly started: boolean;
-    readonly ready: boolean;
-    readonly trading: boolean;
-  };
-  readonly reasons: readonly { readonly code: string; readonly since: string; readonly detail: string }[];
-  readonly components: Readonly<
-    Record<
-      string,
-      { readonly status: HealthStatus; readonly since: string; readonly [figure: string]: unknown }
-    >
-  >;
-}
+export type { HealthReport, HealthStatus } from '../../machines/health.ts';
 export interface HealthPort {
   /** From memory; never waits, never does I/O. `gate: 'trading'` adds what trading needs to `ready`. */
   report(): HealthReport;
