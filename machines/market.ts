@@ -1,6 +1,8 @@
 /** Market data as clients see it. Numbers, not decimals: nothing here books money. */
 
+import type { Contract } from './instrument.ts';
 import type { Reason } from './order.ts';
+import type { Farm } from './tws.ts';
 
 /** `frozen`: last known values of a closed market; `stale`: nothing came when something should have. */
 export type QuoteStatus = 'live' | 'delayed' | 'frozen' | 'stale' | 'halted';
@@ -101,4 +103,85 @@ export interface TickSink {
 export interface Line {
   /** Idempotent. Sends the cancel when the session that opened it still stands. */
   close(): void;
+}
+
+/** What a line tells its subscription. Ticks are not among them: they go straight to the quote. */
+export type LineFact =
+  /** the first tick since the line was opened */
+  | { readonly type: 'line.started' }
+  /** nothing came for longer than this feed's own rhythm allows, though its market should be open */
+  | { readonly type: 'line.silenced' }
+  /** the first tick after a silence or a doubt */
+  | { readonly type: 'line.revived' }
+  | { readonly type: 'line.kindChanged'; readonly kind: DataKind }
+  | { readonly type: 'line.noted'; readonly note: Reason }
+  /** `retryAfterMs` null: asking again the same way is useless */
+  | { readonly type: 'line.ended'; readonly reason: Reason; readonly retryAfterMs: number | null };
+
+/** What a subscription asks of its line. */
+export type LineCommand =
+  /** the values are not to be trusted until the next tick; no silence is measured */
+  | { readonly type: 'line.doubt' }
+  /** the same, and silence is measured from now on */
+  | { readonly type: 'line.check' };
+
+/** What the connection says that matters to market data. */
+export type MarketLinkFact =
+  /** a session is usable; a `sessionId` heard before is the same session */
+  | { readonly type: 'tws.ready'; readonly sessionId: string }
+  | { readonly type: 'tws.lost' }
+  /** the gateway lives, its link to IB does not */
+  | { readonly type: 'tws.severed' }
+  /** that link is back; `dataLost`: TWS forgot our requests */
+  | { readonly type: 'tws.restored'; readonly dataLost: boolean }
+  | { readonly type: 'tws.farmChanged'; readonly farm: Pick<Farm, 'name' | 'kind' | 'status'> };
+
+export type MarketCommand =
+  | { readonly type: 'market.acquire'; readonly key: string; readonly contract: Contract }
+  | { readonly type: 'market.release'; readonly key: string };
+
+/** Where one line stands. `waiting`: no request was made, for want of a session or of a free line. */
+export type LineStanding = 'waiting' | 'requesting' | 'live' | 'stale' | 'refused';
+
+/** One instrument that somebody reads, or read a moment ago. */
+export interface LineRow {
+  readonly key: string;
+  readonly contract: Contract;
+  readonly readers: number;
+  readonly standing: LineStanding;
+  /** why it is not live; null when there is nothing to say */
+  readonly reason: Reason | null;
+  /** of a refusal; null: it is final for this session */
+  readonly retryAfterMs: number | null;
+  /** how often its actor died */
+  readonly crashes: number;
+}
+
+/** The status of a row whose values can be trusted. */
+export function statusOf(kind: DataKind, halted: boolean): QuoteStatus {
+  if (halted) return 'halted';
+  if (kind === 'frozen' || kind === 'delayedFrozen') return 'frozen';
+  return kind;
+}
+
+const americas = ['USD', 'CAD', 'MXN', 'BRL'];
+const europe = ['EUR', 'GBP', 'CHF', 'SEK', 'NOK', 'DKK', 'PLN', 'HUF', 'CZK', 'ILS', 'ZAR'];
+
+/**
+ * Whether a market-data farm is known to serve this contract. IB publishes no table; the few names whose meaning is plain are
+ * read, and every other answer is no: silence is measured, not inferred.
+ */
+export function farmServes(farmName: string, contract: Contract): boolean {
+  const { secType = 'STK', currency = 'USD' } = contract;
+  const farm = farmName.toLowerCase();
+  if (farm.startsWith('cashfarm')) return secType === 'CASH';
+  if (secType === 'CASH') return false;
+  if (farm.startsWith('usfuture'))
+    return (secType === 'FUT' || secType === 'FOP') && americas.includes(currency);
+  if (farm.startsWith('usopt')) return secType === 'OPT' && americas.includes(currency);
+  if (farm.startsWith('usfarm')) {
+    return (secType === 'STK' || secType === 'IND') && americas.includes(currency);
+  }
+  if (farm.startsWith('eufarm') || farm.startsWith('eurofarm')) return europe.includes(currency);
+  return false;
 }

@@ -1,0 +1,251 @@
+/**
+ * The supervisor of all market-data lines: counts their readers, keeps them below TWS's limit, and passes on what the
+ * connection says. One subscription actor per line; a dead one is replaced a few times, then given up.
+ */
+import { assertEvent, assign, enqueueActions, setup } from 'xstate';
+import type { LineRow, MarketCommand, MarketLinkFact } from './market.ts';
+import { farmServes } from './market.ts';
+import type { SubscriptionPatience, SubscriptionReport } from './subscription.machine.ts';
+import { subscriptionMachine } from './subscription.machine.ts';
+
+export interface MarketInput {
+  /** lines open at once; TWS's own limit is 100 for most accounts. Default 95 */
+  readonly lineLimit?: number;
+  /** instruments known at once, waiting ones included. Default 1,000 */
+  readonly rowLimit?: number;
+  /** how long a line stays open without a reader. Default 5,000 */
+  readonly lingerMs?: number;
+  readonly patience?: Partial<SubscriptionPatience>;
+}
+
+export interface MarketContext {
+  readonly lineLimit: number;
+  readonly rowLimit: number;
+  readonly lingerMs: number;
+  readonly patience: Partial<SubscriptionPatience>;
+  readonly sessionId: string | null;
+  /** in the order in which they were asked for, which is the order of the queue */
+  readonly rows: readonly LineRow[];
+  /** instruments turned away because the list was full */
+  readonly turnedAway: number;
+}
+
+export type MarketEvent =
+  | MarketCommand
+  | MarketLinkFact
+  | SubscriptionReport
+  | { readonly type: 'market.lingered'; readonly key: string };
+
+/** How often an actor that died is started again. */
+const crashLimit = 3;
+
+const actorIdOf = (key: string) => `line:${key}` as const;
+const lingerIdOf = (key: string): string => `linger:${key}`;
+
+/** A line that TWS counts, or will count again without being asked. */
+const isOccupying = (row: LineRow): boolean =>
+  row.standing !== 'waiting' && !(row.standing === 'refused' && row.retryAfterMs === null);
+const isWaiting = (row: LineRow): boolean => row.standing === 'waiting';
+const hasActor = (row: LineRow): boolean => !isWaiting(row) && row.crashes <= crashLimit;
+const isIdle = (row: LineRow): boolean => row.readers === 0;
+
+export const rowOf = (rows: readonly LineRow[], key: string): LineRow | undefined =>
+  rows.find((row) => row.key === key);
+
+const changed = (rows: readonly LineRow[], key: string, change: Partial<LineRow>): readonly LineRow[] =>
+  rows.map((row) => (row.key === key ? { ...row, ...change } : row));
+
+export const marketMachine = setup({
+  types: {
+    context: {} as MarketContext,
+    events: {} as MarketEvent,
+    input: {} as MarketInput,
+    tags: {} as 'admitting',
+    children: {} as { [id: `line:${string}`]: 'subscription' },
+  },
+  actors: { subscription: subscriptionMachine },
+  guards: {
+    isKnown: ({ context, event }) => 'key' in event && rowOf(context.rows, event.key) !== undefined,
+    isFull: ({ context }) => context.rows.length >= context.rowLimit,
+    isSameSession: ({ context, event }) =>
+      event.type === 'tws.ready' && event.sessionId === context.sessionId,
+    /** somebody waits, and a line is free or can be freed */
+    canAdmit: ({ context }) => {
+      if (!context.rows.some(isWaiting)) return false;
+      const occupied = context.rows.filter(isOccupying);
+      return occupied.length < context.lineLimit || occupied.some(isIdle);
+    },
+  },
+  actions: {
+    noteSession: assign(({ event }) => {
+      assertEvent(event, 'tws.ready');
+      return { sessionId: event.sessionId };
+    }),
+    addRow: assign(({ context, event }) => {
+      assertEvent(event, 'market.acquire');
+      const row: LineRow = {
+        key: event.key,
+        contract: event.contract,
+        readers: 1,
+        standing: 'waiting',
+        reason: null,
+        retryAfterMs: null,
+        crashes: 0,
+      };
+      return { rows: [...context.rows, row] };
+    }),
+    turnAway: assign(({ context }) => ({ turnedAway: context.turnedAway + 1 })),
+    countReader: enqueueActions(({ context, event, enqueue }) => {
+      assertEvent(event, 'market.acquire');
+      const readers = (rowOf(context.rows, event.key)?.readers ?? 0) + 1;
+      enqueue.cancel(lingerIdOf(event.key));
+      enqueue.assign({ rows: changed(context.rows, event.key, { readers }) });
+    }),
+    /** The last reader gone, the line lingers; one that TWS refused for a while lingers until it may be asked again. */
+    discountReader: enqueueActions(({ context, event, enqueue }) => {
+      assertEvent(event, 'market.release');
+      const row = rowOf(context.rows, event.key);
+      if (!row || row.readers === 0) return;
+      const readers = row.readers - 1;
+      if (readers === 0 && isWaiting(row)) {
+        enqueue.assign({ rows: context.rows.filter((other) => other.key !== row.key) });
+        return;
+      }
+      enqueue.assign({ rows: changed(context.rows, event.key, { readers }) });
+      if (readers > 0) return;
+      enqueue.raise(
+        { type: 'market.lingered', key: event.key },
+        { id: lingerIdOf(event.key), delay: Math.max(context.lingerMs, row.retryAfterMs ?? 0) },
+      );
+    }),
+    closeLine: enqueueActions(({ context, event, enqueue }) => {
+      assertEvent(event, 'market.lingered');
+      if (rowOf(context.rows, event.key)?.readers !== 0) return;
+      enqueue.stopChild(actorIdOf(event.key));
+      enqueue.assign({ rows: context.rows.filter((row) => row.key !== event.key) });
+    }),
+    /** First come, first served; a line that only lingers gives way. */
+    admitWaiting: enqueueActions(({ context, enqueue }) => {
+      let free = context.lineLimit - context.rows.filter(isOccupying).length;
+      const wanted = context.rows.filter(isWaiting).length;
+      const leaving = context.rows
+        .filter((row) => isOccupying(row) && isIdle(row))
+        .slice(0, Math.max(0, wanted - free))
+        .map((row) => row.key);
+      for (const key of leaving) {
+        enqueue.cancel(lingerIdOf(key));
+        enqueue.stopChild(actorIdOf(key));
+        free += 1;
+      }
+      const rows: LineRow[] = [];
+      for (const row of context.rows) {
+        if (leaving.includes(row.key)) continue;
+        if (!isWaiting(row) || free <= 0) {
+          rows.push(row);
+          continue;
+        }
+        free -= 1;
+        rows.push({ ...row, standing: 'requesting' });
+        enqueue.spawnChild('subscription', {
+          id: actorIdOf(row.key),
+          input: { key: row.key, contract: row.contract, patience: context.patience },
+        });
+      }
+      enqueue.assign({ rows });
+    }),
+    passOn: enqueueActions(({ context, event, enqueue }) => {
+      assertEvent(event, ['tws.ready', 'tws.lost', 'tws.severed', 'tws.restored']);
+      for (const row of context.rows) {
+        if (hasActor(row)) enqueue.sendTo(actorIdOf(row.key), event);
+      }
+    }),
+    passToConcerned: enqueueActions(({ context, event, enqueue }) => {
+      assertEvent(event, 'tws.farmChanged');
+      if (event.farm.kind !== 'market') return;
+      for (const row of context.rows) {
+        if (hasActor(row) && farmServes(event.farm.name, row.contract)) {
+          enqueue.sendTo(actorIdOf(row.key), event);
+        }
+      }
+    }),
+    recordStanding: assign(({ context, event }) => {
+      assertEvent(event, 'subscription.changed');
+      const row = rowOf(context.rows, event.key);
+      if (!row || !hasActor(row)) return {};
+      const { key, standing, reason, retryAfterMs } = event;
+      return { rows: changed(context.rows, key, { standing, reason, retryAfterMs }) };
+    }),
+    /** A dead actor goes back to the queue and is started again from there; one that keeps dying does not. */
+    buryLine: enqueueActions(({ context, event, enqueue }) => {
+      const actorId = 'actorId' in event && typeof event.actorId === 'string' ? event.actorId : '';
+      const row = context.rows.find(({ key }) => actorIdOf(key) === actorId);
+      enqueue.stopChild(actorId);
+      if (!row) return;
+      const crashes = row.crashes + 1;
+      const reason = { code: 'line-failed', message: `the subscription died ${crashes} times` };
+      enqueue.assign({
+        rows: changed(context.rows, row.key, {
+          crashes,
+          reason,
+          retryAfterMs: null,
+          standing: crashes > crashLimit ? 'refused' : 'waiting',
+        }),
+      });
+    }),
+  },
+}).createMachine({
+  id: 'market',
+  context: ({ input }) => ({
+    lineLimit: input.lineLimit ?? 95,
+    rowLimit: input.rowLimit ?? 1000,
+    lingerMs: input.lingerMs ?? 5000,
+    patience: input.patience ?? {},
+    sessionId: null,
+    rows: [],
+    turnedAway: 0,
+  }),
+  initial: 'offline',
+  on: {
+    'market.acquire': [
+      { guard: 'isKnown', actions: 'countReader' },
+      { guard: 'isFull', actions: 'turnAway' },
+      { actions: 'addRow' },
+    ],
+    'market.release': { actions: 'discountReader' },
+    'market.lingered': { actions: 'closeLine' },
+    'subscription.changed': { actions: 'recordStanding' },
+    'tws.farmChanged': { actions: 'passToConcerned' },
+    'xstate.error.actor.*': { actions: 'buryLine' },
+  },
+  states: {
+    offline: {
+      on: {
+        'tws.ready': { target: 'online', actions: ['noteSession', 'passOn'] },
+      },
+    },
+    online: {
+      on: {
+        'tws.ready': [
+          { guard: 'isSameSession' },
+          { target: 'online', reenter: true, actions: ['noteSession', 'passOn'] },
+        ],
+        'tws.lost': { target: 'offline', actions: 'passOn' },
+      },
+      initial: 'whole',
+      states: {
+        whole: {
+          tags: 'admitting',
+          always: { guard: 'canAdmit', actions: 'admitWaiting' },
+          on: {
+            'tws.severed': { target: 'severed', actions: 'passOn' },
+            // TWS may tell the end of an outage whose beginning it never told.
+            'tws.restored': { actions: 'passOn' },
+          },
+        },
+        severed: {
+          on: { 'tws.restored': { target: 'whole', actions: 'passOn' } },
+        },
+      },
+    },
+  },
+});
