@@ -106,6 +106,12 @@ export type BrokerFact =
       readonly contract: Contract;
       readonly quantity: Decimal;
       readonly averageCost: Decimal;
+    }
+  | {
+      /** TWS's next order id for this client: a reason to raise the allocator's floor, never to lower it */
+      readonly type: 'broker.orderIdGranted';
+      readonly at: number;
+      readonly orderId: number;
     };
 
 export interface BrokerExecution {
@@ -150,14 +156,19 @@ export interface PlaceOrder {
   readonly ticket: OrderTicket;
   /** true: a modification of a live order */
   readonly modification: boolean;
+  /** when it was asked, ms; dates the answer when the command is withheld at once */
+  readonly at?: number;
 }
 export interface CancelOrder {
   readonly type: 'tws.cancel';
   readonly clientOrderId: string;
   readonly orderId: number;
+  readonly at?: number;
 }
+/** Cancels every open order of the account, ours or not. Answered with an empty clientOrderId and order id 0. */
 export interface CancelAllOrders {
   readonly type: 'tws.cancelAll';
+  readonly at?: number;
 }
 export type TwsCommand = PlaceOrder | CancelOrder | CancelAllOrders;
 
@@ -171,7 +182,7 @@ export type DispatchFact =
       readonly type: 'dispatch.sent';
       readonly clientOrderId: string;
       readonly orderId: number;
-      readonly what: 'place' | 'modify' | 'cancel';
+      readonly what: 'place' | 'modify' | 'cancel' | 'cancelAll';
       readonly sessionId: string;
       readonly at: number;
     }
@@ -180,7 +191,7 @@ export type DispatchFact =
       readonly type: 'dispatch.withheld';
       readonly clientOrderId: string;
       readonly orderId: number;
-      readonly what: 'place' | 'modify' | 'cancel';
+      readonly what: 'place' | 'modify' | 'cancel' | 'cancelAll';
       readonly reason: string;
       readonly at: number;
     };
@@ -238,4 +249,171 @@ export interface ContractDetails {
   readonly liquidHours: string;
   readonly validExchanges: readonly string[];
   readonly orderTypes: readonly string[];
+}
+
+/** Why a session ended, or never came to be. */
+export type LossCause =
+  /** nobody listens there, or the host cannot be reached */
+  | 'refused'
+  /** no TCP connection in time */
+  | 'dialTimeout'
+  /** connected, but no greeting in time: a proxy or a dead gateway holds the port */
+  | 'greetingTimeout'
+  /** greeted, but accounts, order id or the first probe did not come in time */
+  | 'syncTimeout'
+  | 'clientIdInUse'
+  | 'versionUnsupported'
+  /** TWS hung up after complaining about too many messages */
+  | 'limited'
+  /** the peer closed or reset the connection */
+  | 'closed'
+  /** a heartbeat was not answered in time */
+  | 'silent'
+  /** bytes that are no frames of the protocol */
+  | 'garbage'
+  /** our own session code failed */
+  | 'failed'
+  /** we hung up */
+  | 'asked';
+
+/** What the session of one connection attempt tells the connection machine, besides facts. `at` in ms. */
+export type SessionEvent =
+  | { readonly type: 'session.dialing'; readonly at: number }
+  | { readonly type: 'session.connected'; readonly at: number }
+  | { readonly type: 'session.greeted'; readonly serverVersion: number; readonly at: number }
+  | { readonly type: 'session.accountsListed'; readonly accounts: readonly string[]; readonly at: number }
+  | { readonly type: 'session.orderIdGranted'; readonly orderId: number; readonly at: number }
+  | { readonly type: 'session.probed'; readonly rttMs: number; readonly at: number }
+  | {
+      readonly type: 'session.closed';
+      readonly cause: 'refused' | 'closed' | 'garbage';
+      readonly message: string;
+      readonly at: number;
+    }
+  | {
+      readonly type: 'session.refused';
+      readonly cause: 'clientIdInUse' | 'versionUnsupported';
+      readonly message: string;
+      readonly at: number;
+    }
+  | { readonly type: 'session.limited'; readonly message: string; readonly at: number }
+  | {
+      readonly type: 'session.noted';
+      readonly code: number;
+      readonly message: string;
+      readonly severity: NoteSeverity;
+      readonly at: number;
+    }
+  | ({ readonly type: 'session.undecodable' } & UndecodableFrame)
+  | { readonly type: 'link.severed'; readonly at: number }
+  | { readonly type: 'link.restored'; readonly dataLost: boolean; readonly at: number }
+  | { readonly type: 'farm.changed'; readonly farm: Farm; readonly at: number };
+
+export type NoteSeverity = 'info' | 'warning' | 'urgent';
+
+/** A message that could not be decoded, kept for people. */
+export interface UndecodableFrame {
+  /** the frame, fields parted by `|`, cut to 2,000 characters */
+  readonly text: string;
+  readonly problem: string;
+  /** it carried an order or an execution: ask for both again */
+  readonly concernsOrders: boolean;
+  readonly at: number;
+}
+
+/** What the connection machine tells its parent about the link. Facts and dispatch facts pass through beside it. */
+export type LinkReport =
+  | {
+      readonly type: 'tws.ready';
+      readonly sessionId: string;
+      readonly accounts: readonly string[];
+      readonly serverVersion: number;
+      readonly orderId: number;
+      readonly at: number;
+    }
+  /** sent once for each `tws.ready` */
+  | {
+      readonly type: 'tws.lost';
+      readonly sessionId: string;
+      readonly cause: LossCause;
+      readonly message: string;
+      readonly at: number;
+    }
+  | { readonly type: 'tws.severed'; readonly at: number }
+  /** sent once for each `tws.severed` that the session survives */
+  | { readonly type: 'tws.restored'; readonly dataLost: boolean; readonly at: number }
+  | { readonly type: 'tws.farmChanged'; readonly farm: Farm; readonly at: number }
+  | {
+      readonly type: 'tws.noted';
+      readonly code: number;
+      readonly message: string;
+      readonly severity: NoteSeverity;
+      readonly at: number;
+    }
+  | ({ readonly type: 'tws.undecodable' } & UndecodableFrame);
+
+const retryPolicies: Readonly<Record<LossCause, { readonly firstMs: number; readonly lastMs: number }>> = {
+  refused: { firstMs: 500, lastMs: 15_000 },
+  dialTimeout: { firstMs: 1_000, lastMs: 30_000 },
+  greetingTimeout: { firstMs: 2_000, lastMs: 30_000 },
+  syncTimeout: { firstMs: 2_000, lastMs: 30_000 },
+  clientIdInUse: { firstMs: 2_000, lastMs: 30_000 },
+  versionUnsupported: { firstMs: 60_000, lastMs: 300_000 },
+  limited: { firstMs: 5_000, lastMs: 60_000 },
+  closed: { firstMs: 500, lastMs: 15_000 },
+  silent: { firstMs: 500, lastMs: 15_000 },
+  garbage: { firstMs: 2_000, lastMs: 30_000 },
+  failed: { firstMs: 2_000, lastMs: 30_000 },
+  asked: { firstMs: 0, lastMs: 0 },
+};
+
+/** Pause inside a scheduled reset, before jitter. */
+const calmRetryMs = 30_000;
+
+/**
+ * How long to wait before the next attempt, in ms: doubled with each failure in a row up to a bound that depends
+ * on the cause, of which a random half to the whole. `failures` >= 1, `chance` in [0, 1).
+ */
+export function retryDelayMs(cause: LossCause, failures: number, chance: number, calm: boolean): number {
+  const { firstMs, lastMs } = retryPolicies[cause];
+  const grown = Math.min(lastMs, firstMs * 2 ** Math.min(failures - 1, 20));
+  return Math.round((calm ? Math.max(grown, calmRetryMs) : grown) * (0.5 + chance / 2));
+}
+
+/** The next state of a 32-bit linear congruential generator (Numerical Recipes' constants). */
+export const nextRandom = (state: number): number => (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+/** A generator state as a number in [0, 1). */
+export const chanceOf = (state: number): number => state / 2 ** 32;
+
+const newYork = new Intl.DateTimeFormat('en-US', {
+  timeZone: 'America/New_York',
+  weekday: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
+
+/**
+ * Whether IB resets its systems at this time (ms). IB publishes 00:15-01:45 New York time each day for North America
+ * and Friday 23:00 to Saturday 03:00 for all regions; gateways restart themselves at 23:45 unless told otherwise,
+ * so the daily window begins there.
+ */
+export function isResetTime(at: number): boolean {
+  const parts = new Map(newYork.formatToParts(at).map(({ type, value }) => [type, value]));
+  const day = parts.get('weekday');
+  const minutes = Number(parts.get('hour')) * 60 + Number(parts.get('minute'));
+  if (minutes >= 23 * 60 + 45 || minutes < 60 + 45) return true;
+  return (day === 'Fri' && minutes >= 23 * 60) || (day === 'Sat' && minutes < 3 * 60);
+}
+
+/** Whether any known farm is broken. */
+export const hasBrokenFarm = (farms: readonly Farm[]): boolean =>
+  farms.some((farm) => farm.status === 'broken');
+
+const farmLimit = 64;
+/** The farms after one of them changed: one row per name and kind, the oldest forgotten beyond 64. */
+export function withFarm(farms: readonly Farm[], changed: Farm): readonly Farm[] {
+  const known = farms.find((farm) => farm.name === changed.name && farm.kind === changed.kind);
+  if (known?.status === changed.status) return farms;
+  return [...farms.filter((farm) => farm !== known), changed].slice(-farmLimit);
 }

@@ -1,0 +1,178 @@
+/**
+ * The one place that opens @stoqey/ib, and keeps its hazards in: one object per attempt, its limiter out of the way,
+ * no-delay on its socket, whole frames only, and no exception or half-read message that outlives its frame.
+ */
+import type { Socket } from 'node:net';
+import { EventName, IBApi } from '@stoqey/ib';
+import { createFrameSplitter, frameText, messageIdOf } from './frames.ts';
+
+/** The parts of the library that it does not export. Checked when a connection opens. */
+interface Insides {
+  readonly controller: {
+    resume(): void;
+    readonly socket: { readonly client?: Socket; onData(data: Buffer): void };
+    readonly decoder: { dataQueue: unknown[]; emitQueue: unknown[] };
+    readonly commands: { _processing: boolean; _commands: unknown[]; _commandsCurrent: unknown[] };
+  };
+}
+
+export interface ConnectionEvents {
+  /** TCP stands; nothing was said yet */
+  connected(): void;
+  /** A message that could not be decoded, or whose handling failed. `kind`: its number in the protocol, may be NaN. */
+  undecodable(frame: { readonly text: string; readonly problem: string; readonly kind: number }): void;
+  /** The last thing a connection says, once, unless `close` was called. */
+  closed(cause: 'refused' | 'closed' | 'garbage', message: string): void;
+}
+
+export interface Connection {
+  /** For listening. Requests go through `write`. */
+  readonly api: IBApi;
+  readonly socket: Socket;
+  /** when the bytes being handled were read, ms */
+  readonly readAt: number;
+  /** Bytes that the peer has not taken yet. */
+  readonly unsentBytes: number;
+  /** Runs one request. True: its bytes were handed to the socket within this call. False: none was, and none will be. */
+  write(request: (api: IBApi) => void): boolean;
+  /** Drops the socket at once; nothing is heard or sent from then on. Idempotent. */
+  close(): void;
+}
+
+export interface ConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly clientId: number;
+  readonly now: () => number;
+}
+
+/** Dials. Every outcome comes through `events`, never within this call. */
+export function openConnection(options: ConnectionOptions, events: ConnectionEvents): Connection {
+  const { host, port, clientId, now } = options;
+  // The library's own limiter counts in tenths of a second; this much never makes it wait.
+  const api = new IBApi({ host, port, clientId, maxReqPerSec: 1_000_000_000 });
+  // Given with every connect: without it the library forgets the id, and with it whose the orders are.
+  api.connect(clientId);
+  const { controller } = api as unknown as Insides;
+  const socket = controller.socket.client;
+  if (
+    !socket ||
+    typeof controller.socket.onData !== 'function' ||
+    !Array.isArray(controller.decoder.dataQueue) ||
+    typeof controller.commands._processing !== 'boolean'
+  ) {
+    socket?.destroy();
+    throw new Error('this version of @stoqey/ib is built differently inside than src/tws/library.ts knows');
+  }
+
+  let readAt = now();
+  let writes = 0;
+  let current: Buffer | null = null;
+  let open = true;
+  let established = false;
+  let lastError = '';
+
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    api.removeAllListeners();
+    socket.destroy();
+  };
+  const finish = (cause: 'refused' | 'closed' | 'garbage', message: string): void => {
+    if (!open) return;
+    close();
+    events.closed(cause, message);
+  };
+  const undecodable = (problem: string): void => {
+    if (!open) return;
+    const frame = current;
+    events.undecodable({
+      text: frame ? frameText(frame) : '',
+      problem,
+      kind: frame ? messageIdOf(frame) : Number.NaN,
+    });
+  };
+
+  const splitter = createFrameSplitter((frame) => {
+    if (!open) return;
+    current = frame;
+    try {
+      // A frame without its last NUL would be glued to the next one.
+      const ended = frame.at(-1) === 0;
+      if (ended) controller.socket.onData(frame);
+      else {
+        const repaired = Buffer.concat([frame, Buffer.alloc(1)]);
+        repaired.writeInt32BE(frame.length - 3, 0);
+        controller.socket.onData(repaired);
+      }
+    } catch (error) {
+      // The decoder keeps the rest of a message that it failed on and reads the next one from the middle.
+      controller.decoder.dataQueue = [];
+      controller.decoder.emitQueue = [];
+      undecodable(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+    }
+    current = null;
+  });
+
+  socket.setNoDelay(true);
+  socket.removeAllListeners('data');
+  socket.on('data', (chunk: Buffer) => {
+    readAt = now();
+    if (!splitter.push(chunk)) {
+      finish('garbage', `bytes that are no TWS frame: ${chunk.subarray(0, 32).toString('hex')}`);
+    }
+  });
+  socket.on('connect', () => {
+    established = true;
+    // Again, because a host with several addresses gets a new handle for each try.
+    socket.setNoDelay(true);
+    if (open) events.connected();
+  });
+  socket.on('error', (error) => {
+    lastError = error.message || ('code' in error ? String(error.code) : error.name);
+  });
+  const ended = (): void =>
+    established
+      ? finish('closed', lastError || 'the gateway closed the connection')
+      : finish('refused', lastError || `no connection to ${host}:${port}`);
+  socket.on('end', ended);
+  socket.on('close', ended);
+
+  // The library opens its gate only after everybody heard of the first order id; whoever answers at once needs it open.
+  api.on(EventName.nextValidId, () => controller.resume());
+  api.on(EventName.sent, () => {
+    writes += 1;
+  });
+  api.on(EventName.error, (error, code, id) => {
+    // What the decoder complains about has neither an id of its own nor a code of TWS.
+    if (current && id === -1 && Number(code) === 505) undecodable(error.message);
+  });
+
+  return {
+    api,
+    socket,
+    get readAt() {
+      return readAt;
+    },
+    get unsentBytes() {
+      return socket.writableLength;
+    },
+    write(request) {
+      if (!open || !socket.writable) return false;
+      const before = writes;
+      const { commands } = controller;
+      try {
+        request(api);
+      } finally {
+        if (writes === before) {
+          // Not written: the library keeps it for later or stumbled over it. Neither may reach the socket any more.
+          commands._commands.length = 0;
+          commands._commandsCurrent.length = 0;
+          if (commands._processing) commands._processing = false;
+        }
+      }
+      return writes > before;
+    },
+    close,
+  };
+}
