@@ -39,6 +39,8 @@ export class QuoteCell {
   tickedAt = 0;
   /** ticks ever taken */
   total = 0;
+  /** when the first tick was read, ms; 0 before */
+  firstAt = 0;
   /** ticks since the last delta */
   merged = 0;
   /** read time of the oldest tick that the next delta will carry, ms */
@@ -83,6 +85,7 @@ export class QuoteCell {
       this.changed |= bit;
       if (!this.queued) this.enqueue(at);
     }
+    if (this.total === 0) this.firstAt = at;
     this.total += 1;
     this.merged += 1;
     this.readAt = at;
@@ -162,7 +165,8 @@ export class QuoteCell {
 
 export class Quotes {
   private readonly cells = new Map<string, QuoteCell>();
-  private dirty: QuoteCell[] = [];
+  private readonly dirty: QuoteCell[] = [];
+  private droppedTotal = 0;
 
   /** The cell of this key, made when it is new. The caller bounds the number of keys. */
   cell(key: string): QuoteCell {
@@ -182,6 +186,13 @@ export class Quotes {
     return this.cells.size;
   }
 
+  /** Ticks ever taken, of all instruments. */
+  get total(): number {
+    let total = this.droppedTotal;
+    for (const cell of this.cells.values()) total += cell.total;
+    return total;
+  }
+
   keys(): IterableIterator<string> {
     return this.cells.keys();
   }
@@ -190,6 +201,7 @@ export class Quotes {
     const cell = this.cells.get(key);
     if (cell === undefined) return;
     this.cells.delete(key);
+    this.droppedTotal += cell.total;
     const place = this.dirty.indexOf(cell);
     if (place >= 0) this.dirty.splice(place, 1);
     cell.ticks?.complete();

@@ -1,0 +1,361 @@
+/**
+ * Market data for everybody in this process: quotes by instrument, the beat, questions about contracts and history.
+ * Which lines are open is decided by the market machine; this is what it acts through, and what readers hold.
+ */
+import type { Observable, SchedulerLike, Subscription } from 'rxjs';
+import { firstValueFrom, interval, map, race, Subject, timer } from 'rxjs';
+import type { Contract } from '../../machines/instrument.ts';
+import type {
+  Bar,
+  Beat,
+  LineRow,
+  LineStanding,
+  Mark,
+  MarketCommand,
+  Quote,
+  RequestFailure,
+} from '../../machines/market.ts';
+import type { Reason } from '../../machines/order.ts';
+import type { ContractDetails } from '../../machines/tws.ts';
+import { Pulse } from './beat.ts';
+import { Freshness } from './freshness.ts';
+import { Inquiries, isFailure, questionOf } from './inquiries.ts';
+import type { LinePort } from './line.ts';
+import { createLineLogic } from './line.ts';
+import type { QuoteCell, Tick } from './quotes.ts';
+import { Quotes } from './quotes.ts';
+import { Sessions } from './sessions.ts';
+import type { LatencyFigures } from './window.ts';
+import { RateWindow } from './window.ts';
+
+export interface BarQuery {
+  /** TWS's own words: `1 D`, `2 W` */
+  readonly duration: string;
+  /** `1 min`, `1 day` */
+  readonly barSize: string;
+  /** `TRADES`, `MIDPOINT`, ... */
+  readonly whatToShow: string;
+  readonly regularHoursOnly: boolean;
+}
+
+export interface FoundContract {
+  readonly instrument: string;
+  readonly contract: Contract;
+  readonly description: string;
+  readonly derivativeSecTypes: readonly string[];
+}
+
+/** Questions to TWS. They answer with a failure rather than reject, and in bounded time. */
+export interface RequestPort {
+  contractDetails(contract: Contract): Promise<readonly ContractDetails[] | RequestFailure>;
+  search(pattern: string): Promise<readonly FoundContract[] | RequestFailure>;
+  bars(contract: Contract, query: BarQuery): Promise<readonly Bar[] | RequestFailure>;
+}
+
+export interface MarketOptions {
+  readonly lines: LinePort;
+  readonly requests: RequestPort;
+  /** ms since the epoch, the clock that stamps ticks */
+  readonly now: () => number;
+  readonly beatMs: number;
+  /** the shortest pause of a feed that can count as silence. Default 15,000 */
+  readonly staleAfterMs?: number;
+  /** how long an answer may be held while TWS wants us to wait. Default 20,000 */
+  readonly holdMs?: number;
+  /** makes the beat, the watch and the waits; RxJS's own timers when absent */
+  readonly scheduler?: SchedulerLike;
+}
+
+/** The running market machine, as far as this needs it. */
+export interface MarketActor {
+  send(command: MarketCommand): void;
+  getSnapshot(): {
+    readonly context: { readonly rows: readonly LineRow[]; readonly turnedAway: number };
+    hasTag(tag: 'admitting'): boolean;
+  };
+}
+
+export interface MarketFigures {
+  /** instruments by the standing of their line */
+  readonly lines: Readonly<Record<LineStanding, number>>;
+  /** lines that stand with TWS */
+  readonly linesOpen: number;
+  readonly linesWaiting: number;
+  readonly linesStale: number;
+  readonly linesRefused: number;
+  readonly turnedAway: number;
+  readonly ticks: number;
+  readonly ticksPerSecond: number;
+  /** from the read of a row's oldest unsent tick to its beat, over the last minute */
+  readonly tickToBeatMs: LatencyFigures;
+}
+
+const detailsCapacity = 1000;
+const detailsGoodForMs = 3_600_000;
+const waiterLimit = 1000;
+const watchMs = 1000;
+const rateSpanMs = 10_000;
+const retriesOfOneQuestion = 3;
+
+interface Waiter {
+  readonly key: string;
+  readonly deadline: number;
+  readonly resolve: (answer: Quote | { readonly failed: Reason } | undefined) => void;
+  received: number;
+}
+
+interface Hold {
+  readonly contract: Contract;
+  readers: number;
+}
+
+export type Market = ReturnType<typeof createMarket>;
+
+export function createMarket(options: MarketOptions) {
+  const { requests, now, beatMs, scheduler } = options;
+  const staleAfterMs = options.staleAfterMs ?? 15_000;
+  const holdMs = options.holdMs ?? 20_000;
+  const closed = new Subject<void>();
+
+  const details = new Inquiries<readonly ContractDetails[]>({
+    now,
+    capacity: detailsCapacity,
+    goodForMs: detailsGoodForMs,
+    concurrency: 50,
+    isFailure,
+  });
+  const searches = new Inquiries<readonly FoundContract[]>({
+    now,
+    capacity: 200,
+    goodForMs: 60_000,
+    concurrency: 10,
+    isFailure,
+  });
+  const histories = new Inquiries<readonly Bar[]>({
+    now,
+    capacity: 0,
+    goodForMs: 0,
+    concurrency: 50,
+    isFailure,
+  });
+  const contracts = (contract: Contract) =>
+    details.get(questionOf(contract), () => requests.contractDetails(contract));
+  const sessions = new Sessions((contract) => details.peek(questionOf(contract)), contracts);
+
+  const quotes = new Quotes();
+  const freshness = new Freshness({
+    staleAfterMs,
+    hasSessionEnded: (contract, lastTickAt, at) => sessions.hasEnded(contract, lastTickAt, at),
+  });
+  const rate = new RateWindow(rateSpanMs);
+  const holds = new Map<string, Hold>();
+  let waiters: Waiter[] = [];
+  let actor: MarketActor | null = null;
+
+  const pulse = new Pulse({
+    quotes,
+    beatMs,
+    now,
+    ...(scheduler ? { scheduler } : {}),
+    afterBeat: answerWaiters,
+  });
+  const watch: Subscription = interval(
+    Math.max(20, Math.min(watchMs, staleAfterMs / 4)),
+    scheduler,
+  ).subscribe(() => {
+    const at = now();
+    freshness.check(at);
+    rate.mark(quotes.total, at);
+    sweep();
+  });
+
+  const rows = (): readonly LineRow[] => actor?.getSnapshot().context.rows ?? [];
+  const rowOf = (key: string): LineRow | undefined => rows().find((row) => row.key === key);
+  const rowsByKey = (): ReadonlyMap<string, LineRow> => new Map(rows().map((row) => [row.key, row]));
+
+  /** Quotes of lines that are gone go too. */
+  function sweep(): void {
+    if (actor === null || quotes.size === 0) return;
+    const wanted = rowsByKey();
+    for (const key of [...quotes.keys()]) {
+      if (!wanted.has(key) && quotes.find(key)?.ticks === null) quotes.drop(key);
+    }
+  }
+
+  /** Why no row of this key can be expected now; null while one may come. */
+  function refusalOf(key: string, row: LineRow | undefined): Reason | null {
+    if (!row) return { code: 'line-limit', message: `${key} is one instrument too many; release others` };
+    if (row.standing === 'refused') return row.reason ?? { code: 'refused', message: 'TWS refused the line' };
+    if (row.standing !== 'waiting') return null;
+    return actor?.getSnapshot().hasTag('admitting')
+      ? (row.reason ?? {
+          code: 'line-limit',
+          message: `every market-data line is in use; ${key} waits for a free one`,
+        })
+      : { code: 'not-connected', message: 'no session with TWS' };
+  }
+
+  const isSettled = (cell: QuoteCell): boolean => cell.received !== 0 && now() - cell.firstAt >= 2 * beatMs;
+
+  /** A new line brings its fields one by one; the first row is complete when a beat brought no further field. */
+  function answerWaiters(): void {
+    if (waiters.length === 0) return;
+    const at = now();
+    const known = rowsByKey();
+    waiters = waiters.filter((waiter) => {
+      const cell = quotes.find(waiter.key);
+      const received = cell?.received ?? 0;
+      if (cell && received !== 0 && (received === waiter.received || at >= waiter.deadline)) {
+        waiter.resolve(cell.row());
+        return false;
+      }
+      waiter.received = received;
+      if (received !== 0) return true;
+      const refusal = refusalOf(waiter.key, known.get(waiter.key));
+      if (refusal) {
+        waiter.resolve({ failed: refusal });
+        return false;
+      }
+      if (at < waiter.deadline) return true;
+      const reason = known.get(waiter.key)?.reason;
+      waiter.resolve(reason ? { failed: reason } : undefined);
+      return false;
+    });
+  }
+
+  /** Puts a question again when TWS wants us to wait, as long as the asker may be kept waiting. */
+  async function patiently<Answer extends object>(
+    ask: () => Promise<Answer | RequestFailure>,
+  ): Promise<Answer | RequestFailure> {
+    const deadline = now() + holdMs;
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await ask();
+      if (!isFailure(answer) || answer.retryAfterMs === undefined) return answer;
+      if (attempt > retriesOfOneQuestion || answer.failed.code === 'not-connected') return answer;
+      if (now() + answer.retryAfterMs > deadline) return answer;
+      const pause = timer(answer.retryAfterMs, scheduler).pipe(map(() => true));
+      const isOver = await firstValueFrom(race(pause, closed.pipe(map(() => false))), {
+        defaultValue: false,
+      });
+      if (!isOver) return answer;
+    }
+  }
+
+  return {
+    /** Fills the `line` slot of the subscription machine. */
+    lineLogic: createLineLogic({ lines: options.lines, quotes, freshness, now }),
+
+    /** Names the running market machine. A new one is told of everybody who reads. */
+    bind(running: MarketActor): void {
+      actor = running;
+      for (const [key, { contract, readers }] of holds) {
+        for (let reader = 0; reader < readers; reader += 1) {
+          running.send({ type: 'market.acquire', key, contract });
+        }
+      }
+    },
+
+    /** Counts one more reader of this instrument. Release exactly once; more often is harmless. */
+    acquire(contract: Contract, key: string): { readonly key: string; release(): void } {
+      const hold = holds.get(key) ?? { contract, readers: 0 };
+      hold.readers += 1;
+      holds.set(key, hold);
+      actor?.send({ type: 'market.acquire', key, contract });
+      let isHeld = true;
+      return {
+        key,
+        release() {
+          if (!isHeld) return;
+          isHeld = false;
+          hold.readers -= 1;
+          if (hold.readers === 0) holds.delete(key);
+          actor?.send({ type: 'market.release', key });
+        },
+      };
+    },
+
+    /** The newest row; undefined before the first tick. */
+    quote: (key: string): Quote | undefined => quotes.find(key)?.row(),
+
+    /** What an order may be judged by; null before the first tick. `at` is the read time of the newest tick. */
+    mark(key: string): Mark | null {
+      const row = quotes.find(key)?.row();
+      if (!row) return null;
+      return {
+        bid: row.bid ?? null,
+        ask: row.ask ?? null,
+        last: row.last ?? null,
+        close: row.close ?? null,
+        at: quotes.find(key)?.tickedAt ?? row.ts,
+      };
+    },
+
+    /** Where the line of this instrument stands; undefined when nobody reads it. */
+    line: rowOf,
+
+    /**
+     * Waits for the first row of an acquired key, at most so long (ms). Answers at once when the line was refused or has to
+     * wait; undefined when nothing came and nothing is known.
+     */
+    firstQuote(key: string, timeoutMs: number): Promise<Quote | { readonly failed: Reason } | undefined> {
+      const cell = quotes.find(key);
+      if (cell && isSettled(cell)) return Promise.resolve(cell.row());
+      const refusal = cell && cell.received !== 0 ? null : refusalOf(key, rowOf(key));
+      if (refusal) return Promise.resolve({ failed: refusal });
+      if (waiters.length >= waiterLimit) {
+        return Promise.resolve({
+          failed: { code: 'too-many-requests', message: `${waiterLimit} readers wait for a first quote` },
+        });
+      }
+      return new Promise((resolve) => {
+        waiters.push({ key, deadline: now() + timeoutMs, resolve, received: 0 });
+      });
+    },
+
+    /** Shared and hot; emits only when something changed. */
+    beat$: pulse.beat$ as Observable<Beat>,
+
+    /** Every tick of one instrument that somebody reads. */
+    tick$: (key: string): Observable<Tick> => quotes.tick$(key),
+
+    contracts,
+
+    search: (pattern: string) => searches.get(pattern, () => patiently(() => requests.search(pattern))),
+
+    /** History. A pacing violation is waited out while the answer can be held. */
+    bars: (contract: Contract, query: BarQuery) =>
+      histories.get(questionOf({ contract, query }), () => patiently(() => requests.bars(contract, query))),
+
+    figures(): MarketFigures {
+      const lines: Record<LineStanding, number> = {
+        waiting: 0,
+        requesting: 0,
+        live: 0,
+        stale: 0,
+        refused: 0,
+      };
+      for (const row of rows()) lines[row.standing] += 1;
+      return {
+        lines,
+        linesOpen: freshness.size,
+        linesWaiting: lines.waiting,
+        linesStale: lines.stale,
+        linesRefused: lines.refused,
+        turnedAway: actor?.getSnapshot().context.turnedAway ?? 0,
+        ticks: quotes.total,
+        ticksPerSecond: rate.perSecond(),
+        tickToBeatMs: pulse.figures(),
+      };
+    },
+
+    /** Stops the beat and the watch; whoever waits is answered. The lines belong to the machine. */
+    close(): void {
+      watch.unsubscribe();
+      pulse.close();
+      closed.next();
+      closed.complete();
+      for (const { key, resolve } of waiters) resolve(quotes.find(key)?.row());
+      waiters = [];
+    },
+  };
+}
