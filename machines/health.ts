@@ -421,8 +421,8 @@ function judgeActors(facts: HealthFacts): Finding {
 
 /** The broker takes orders from this session. */
 function isTradable(facts: HealthFacts): boolean {
-  const tws = rowOf(facts, 'tws');
-  return tws !== undefined && tws.tags.includes('tradable') && !tws.tags.includes('failed');
+  const tags = rowOf(facts, 'tws')?.tags ?? [];
+  return tags.includes('tradable') && !tags.includes('failed');
 }
 
 /** Snapshots of an earlier session prove nothing about this one. */
