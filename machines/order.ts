@@ -106,7 +106,9 @@ export interface Order extends OrderTerms {
   readonly instrument: string;
   readonly contract: Contract;
   readonly side: Side;
-  readonly type: OrderType;
+  /** `other`: an order of others whose TWS type (`brokerType`) has no name here */
+  readonly type: OrderType | 'other';
+  readonly brokerType?: string;
   readonly ocaGroup?: string;
   readonly parentClientOrderId?: string;
   readonly algo?: OrderTicket['algo'];

@@ -1,0 +1,145 @@
+/**
+ * The only door to orders. A command with a known clientOrderId gets the answer of the first; an intent is durable
+ * before it is handed to TWS; every fact of the broker finds its order, or becomes an order of others.
+ */
+import { type AnyActorRef, assign, enqueueActions, setup } from 'xstate';
+import {
+  actorId,
+  cancel,
+  type DeskContext,
+  type DeskEvent,
+  type DeskReport,
+  followCommit,
+  followCommitFailure,
+  followDispatch,
+  followVerdict,
+  type Handle,
+  modify,
+  settle,
+  submit,
+} from './desk.ts';
+import { recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } from './intake.ts';
+import { orderMachine } from './order.machine.ts';
+import type { Order } from './order.ts';
+
+export const deskMachine = setup({
+  types: {
+    context: {} as DeskContext,
+    input: {} as { readonly clientId: number },
+    events: {} as DeskEvent,
+    tags: {} as 'serving' | 'shut',
+  },
+  actors: { order: orderMachine },
+  actions: {
+    submit: enqueueActions((args) => run(submit, args)),
+    modify: enqueueActions((args) => run(modify, args)),
+    cancel: enqueueActions((args) => run(cancel, args)),
+    settle: enqueueActions((args) => run(settle, args)),
+    followVerdict: enqueueActions((args) => run(followVerdict, args)),
+    followCommit: enqueueActions((args) => run(followCommit, args)),
+    followCommitFailure: enqueueActions((args) => run(followCommitFailure, args)),
+    followDispatch: enqueueActions((args) => run(followDispatch, args)),
+    routeFact: enqueueActions((args) => run(routeFact, args)),
+    recordFact: enqueueActions((args) => run(recordFact, args)),
+    restore: enqueueActions((args) => run(restore, args)),
+    weighLists: enqueueActions((args) => run(weighLists, args)),
+    tellOpenOrders: enqueueActions((args) => run(tellOpenOrders, args)),
+    sweep: enqueueActions((args) => run(sweep, args)),
+    pass: enqueueActions(({ event, enqueue }) => enqueue.sendParent(event)),
+    askForEvidence: enqueueActions(({ event, enqueue }) => {
+      const { why } = event as Extract<DeskEvent, { type: 'order.evidenceWanted' }>;
+      enqueue.sendParent({ type: 'evidence.wanted', why } satisfies DeskReport);
+    }),
+    raiseOrderId: assign(({ context, event }) => ({
+      nextOrderId: Math.max(
+        context.nextOrderId,
+        (event as Extract<DeskEvent, { type: 'desk.raiseOrderId' }>).orderId,
+      ),
+    })),
+    rememberWhyShut: assign(({ event }) => {
+      const { reason, canCancel } = event as Extract<DeskEvent, { type: 'desk.shut' }>;
+      return { shut: { reason, canCancel } };
+    }),
+    forgetWhyShut: assign({ shut: null }),
+  },
+}).createMachine({
+  id: 'desk',
+  context: ({ input }) => ({
+    clientId: input.clientId,
+    nextOrderId: 1,
+    orders: {},
+    byPermId: {},
+    byOrderId: {},
+    operations: {},
+    shut: { reason: { code: 'starting', message: 'the runtime is starting' }, canCancel: false },
+  }),
+  initial: 'shut',
+  on: {
+    'order.submit': { actions: 'submit' },
+    'order.modify': { actions: 'modify' },
+    'order.cancel': { actions: 'cancel' },
+    'order.recorded': { actions: 'recordFact' },
+    'order.surprised': { actions: 'pass' },
+    'order.evidenceWanted': { actions: 'askForEvidence' },
+    'tws.*': { actions: 'pass' },
+    'gate.reviewed': { actions: 'followVerdict' },
+    'journal.committed': { actions: 'followCommit' },
+    'journal.failed': { actions: 'followCommitFailure' },
+    'dispatch.*': { actions: 'followDispatch' },
+    'broker.*': { actions: 'routeFact' },
+    'session.lost': { actions: 'tellOpenOrders' },
+    'desk.settle': { actions: 'settle' },
+    'desk.restored': { actions: 'restore' },
+    'desk.evidence': { actions: 'weighLists' },
+    'desk.sweep': { actions: 'sweep' },
+    'desk.raiseOrderId': { actions: 'raiseOrderId' },
+    'desk.shut': { target: '.shut', actions: 'rememberWhyShut' },
+    'desk.open': { target: '.serving', actions: 'forgetWhyShut' },
+  },
+  states: {
+    /** new orders and changes are refused with the reason; facts are worked in all the same */
+    shut: { tags: 'shut' },
+    serving: { tags: 'serving' },
+  },
+});
+
+/** Runs a handler on XState's queue, and folds its changes so that later ones see the earlier. */
+function run(
+  handle: Handle,
+  {
+    context,
+    event,
+    enqueue,
+    self,
+  }: {
+    context: DeskContext;
+    event: DeskEvent;
+    self: AnyActorRef;
+    // biome-ignore lint/suspicious/noExplicitAny: XState exports no name for the type of its queue
+    enqueue: any;
+  },
+): void {
+  const children: Readonly<Record<string, AnyActorRef | undefined>> = self.getSnapshot().children;
+  handle(
+    {
+      context,
+      event,
+      view: ({ live, order }) => {
+        const ref = live ? children[actorId(order.clientOrderId)] : undefined;
+        return ref ? (ref.getSnapshot().context.order as Order) : order;
+      },
+    },
+    {
+      assign: (change) => enqueue.assign(change),
+      toOrder: (clientOrderId, orderEvent) => enqueue.sendTo(actorId(clientOrderId), orderEvent),
+      toSelf: (deskEvent) => enqueue.sendTo(self, deskEvent),
+      report: (report) => enqueue.sendParent(report),
+      spawn: (clientOrderId, { order, ticket, parentOrderId }, replaying) =>
+        enqueue.spawnChild('order', {
+          id: actorId(clientOrderId),
+          input: { order, ticket, parentOrderId, replaying },
+        }),
+      stop: (clientOrderId) => enqueue.stopChild(actorId(clientOrderId)),
+    },
+  );
+}

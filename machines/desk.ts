@@ -1,0 +1,468 @@
+/**
+ * What the desk does, as functions of its book: each takes a command or a fact and says what is to happen, in order.
+ * The machine in desk.machine.ts runs them.
+ */
+import { compare, type Decimal } from './decimal.ts';
+import { isClosed } from './evidence.ts';
+import type { GateEvent, GateReport } from './gate.machine.ts';
+import { orderKey } from './identity.ts';
+import { type Lookup, lookUp, put, remove } from './lookup.ts';
+import type { Mark } from './market.ts';
+import type { OrderEvent, OrderReport, SessionLost } from './order.machine.ts';
+import {
+  applyFact,
+  effectiveChange,
+  type Order,
+  type OrderFact,
+  type OrderTerms,
+  type OrderTicket,
+  orderOf,
+  type Reason,
+} from './order.ts';
+import type { BrokerFact, BrokerOrderIds, DispatchFact, TwsCommand } from './tws.ts';
+
+/** One order of a submission, with what the caller knows of its market. */
+export interface Submission {
+  readonly ticket: OrderTicket;
+  readonly mark: Mark | null;
+  readonly multiplier: Decimal | null;
+}
+
+/** A fact and the order that it led to, to be made durable together. */
+export interface OrderRecord {
+  readonly fact: OrderFact;
+  readonly order: Order;
+}
+
+/** The desk's answer to one command. Times are the caller's business. */
+export type DeskAnswer =
+  | { readonly outcome: 'created'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'existing'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'conflict'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'denied'; readonly orders: readonly Order[]; readonly reason: Reason }
+  | { readonly outcome: 'requested'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'settled'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'closed'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'version'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'unknown'; readonly orders: readonly Order[] }
+  | { readonly outcome: 'unavailable'; readonly orders: readonly Order[]; readonly reason: Reason }
+  | {
+      readonly outcome: 'invalid';
+      readonly orders: readonly Order[];
+      readonly pointer: string;
+      readonly detail: string;
+    };
+
+/** Ids that TWS accepts as order ids and that never meet the range of request ids. */
+export const orderIdMax = 1_999_999_999;
+
+const identity: readonly (keyof OrderTicket)[] = [
+  'clientOrderId',
+  'instrument',
+  'side',
+  'type',
+  'quantity',
+  'limitPrice',
+  'stopPrice',
+  'trailAmount',
+  'trailPercent',
+  'timeInForce',
+  'goodTillDate',
+  'outsideRegularHours',
+  'ocaGroup',
+  'parentClientOrderId',
+];
+
+/** Whether two tickets ask for the same thing. */
+export function isSameTicket(a: OrderTicket, b: OrderTicket): boolean {
+  return (
+    identity.every((field) => (a[field] ?? null) === (b[field] ?? null)) &&
+    a.account === b.account &&
+    JSON.stringify([a.algo ?? null, a.tws ?? null]) === JSON.stringify([b.algo ?? null, b.tws ?? null])
+  );
+}
+
+/** Terms that may be changed only while an order works, never its side, type or instrument. */
+export type OrderChange = Partial<OrderTerms>;
+
+export type DeskEvent =
+  | {
+      readonly type: 'order.submit';
+      readonly requestId: string;
+      /** the first is the parent of the others */
+      readonly submissions: readonly Submission[];
+      readonly at: number;
+    }
+  | {
+      readonly type: 'order.modify';
+      readonly requestId: string;
+      readonly clientOrderId: string;
+      readonly change: OrderChange;
+      /** null: whatever the version is */
+      readonly ifVersion: number | null;
+      readonly market: Omit<Submission, 'ticket'>;
+      readonly at: number;
+    }
+  | {
+      readonly type: 'order.cancel';
+      readonly requestId: string;
+      readonly clientOrderId: string;
+      readonly at: number;
+    }
+  | { readonly type: 'desk.open' }
+  /** `canCancel`: a session stands, so cancels may pass */
+  | { readonly type: 'desk.shut'; readonly reason: Reason; readonly canCancel: boolean }
+  | { readonly type: 'desk.identify'; readonly clientId: number }
+  | { readonly type: 'desk.raiseOrderId'; readonly orderId: number }
+  | {
+      readonly type: 'desk.restored';
+      /** open orders with their facts, oldest first */
+      readonly open: readonly { readonly facts: readonly OrderFact[] }[];
+      /** orders that closed lately */
+      readonly closed: readonly Order[];
+      readonly nextOrderId: number;
+      readonly at: number;
+    }
+  /** complete lists of the broker: `since` = when they were asked for */
+  | {
+      readonly type: 'desk.evidence';
+      readonly at: number;
+      readonly since: number;
+      readonly present: readonly BrokerOrderIds[];
+    }
+  | { readonly type: 'desk.sweep'; readonly at: number }
+  | { readonly type: 'journal.committed'; readonly requestId: string; readonly seqs: readonly number[] }
+  | { readonly type: 'journal.failed'; readonly requestId: string; readonly message: string }
+  /** to itself, behind whatever it has just sent to its orders: the views are settled when this is read */
+  | {
+      readonly type: 'desk.settle';
+      readonly requestId: string;
+      readonly outcome: 'created' | 'denied' | 'requested';
+      readonly ids: readonly string[];
+      readonly reason: Reason | null;
+    }
+  | GateReport
+  | BrokerFact
+  | DispatchFact
+  | SessionLost
+  | OrderReport;
+
+/** What the desk tells its supervisor. */
+export type DeskReport =
+  | { readonly type: 'desk.answered'; readonly requestId: string; readonly answer: DeskAnswer }
+  | { readonly type: 'journal.append'; readonly records: readonly OrderRecord[] }
+  | { readonly type: 'journal.commit'; readonly requestId: string; readonly records: readonly OrderRecord[] }
+  | {
+      readonly type: 'ledger.book';
+      readonly clientOrderId: string | null;
+      readonly fact: Extract<BrokerFact, { type: 'broker.executed' }>;
+    }
+  | { readonly type: 'ledger.name'; readonly conId: number; readonly instrument: string }
+  | { readonly type: 'evidence.wanted'; readonly why: string }
+  | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: unknown }
+  | GateEvent
+  | TwsCommand;
+
+export interface Known {
+  /** true: an actor lives under `order:<clientOrderId>` */
+  readonly live: boolean;
+  /** newest view; of a live order as of its last recorded fact */
+  readonly order: Order;
+  readonly ticket: OrderTicket | null;
+  readonly parentOrderId: number;
+  /** ms since the epoch, when it closed; null while open */
+  readonly closedAt: number | null;
+}
+
+type Operation =
+  | { readonly kind: 'submit'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
+  | { readonly kind: 'modify'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
+  /** durable; waits until the bytes are handed to the socket */
+  | { readonly kind: 'dispatch'; readonly ids: readonly string[]; readonly waitingFor: readonly string[] };
+
+export interface DeskContext {
+  readonly clientId: number;
+  readonly nextOrderId: number;
+  readonly orders: Lookup<Known>;
+  readonly byPermId: Lookup<string>;
+  /** `clientId:orderId` */
+  readonly byOrderId: Lookup<string>;
+  readonly operations: Readonly<Record<string, Operation>>;
+  readonly shut: { readonly reason: Reason; readonly canCancel: boolean } | null;
+}
+
+/** Closed orders keep their actor this long after the last fact: late fills and commissions mostly come at once. */
+export const retireAfterMs = 30_000;
+/** Closed orders stay known to the desk this long: TWS may still speak of them for the rest of the day. */
+export const forgetAfterMs = 48 * 3_600_000;
+
+export const actorId = (clientOrderId: string): `order:${string}` => `order:${clientOrderId}`;
+
+export type Of<T extends DeskEvent['type']> = Extract<DeskEvent, { type: T }>;
+
+/** What the desk's functions may do, in the order in which XState will do it. */
+export interface Outbox {
+  assign(change: Partial<DeskContext>): void;
+  toOrder(clientOrderId: string, event: OrderEvent): void;
+  toSelf(event: DeskEvent): void;
+  report(event: DeskReport): void;
+  spawn(clientOrderId: string, entry: Known, replaying: boolean): void;
+  stop(clientOrderId: string): void;
+}
+
+export type Handle = (
+  desk: { context: DeskContext; event: DeskEvent; view: (entry: Known) => Order },
+  out: Outbox,
+) => void;
+
+const answer = (out: Outbox, requestId: string, deskAnswer: DeskAnswer): void =>
+  out.report({ type: 'desk.answered', requestId, answer: deskAnswer });
+
+export const submit: Handle = ({ context, event, view }, out) => {
+  const { requestId, submissions, at } = event as Of<'order.submit'>;
+  const known = submissions.flatMap(({ ticket }) => lookUp(context.orders, ticket.clientOrderId) ?? []);
+  if (known.length > 0) {
+    const same =
+      known.length === submissions.length &&
+      submissions.every(({ ticket }, index) => {
+        const former = known[index]?.ticket;
+        return former ? isSameTicket(former, ticket) : false;
+      });
+    return answer(out, requestId, { outcome: same ? 'existing' : 'conflict', orders: known.map(view) });
+  }
+  if (context.shut)
+    return answer(out, requestId, { outcome: 'unavailable', orders: [], reason: context.shut.reason });
+  const leadOrderId = context.nextOrderId;
+  if (leadOrderId + submissions.length > orderIdMax) {
+    const reason: Reason = {
+      code: 'order-ids-exhausted',
+      message: 'reset the API order id sequence in the settings of TWS',
+    };
+    return answer(out, requestId, { outcome: 'unavailable', orders: [], reason });
+  }
+  const foreign = submissions[0]?.ticket.parentClientOrderId;
+  const parent = foreign === undefined ? undefined : lookUp(context.orders, foreign);
+  if (foreign !== undefined && (parent === undefined || parent.order.orderId === null)) {
+    const detail = `no order of ours is called "${foreign}"`;
+    return answer(out, requestId, {
+      outcome: 'invalid',
+      orders: [],
+      pointer: '/parentClientOrderId',
+      detail,
+    });
+  }
+  // TWS refuses a child whose parent is gone (error 135); the exit is still wanted, on its own.
+  const outsideParentId = parent && !isClosed(view(parent)) ? (parent.order.orderId ?? 0) : 0;
+  let { orders, byOrderId } = context;
+  const records = submissions.map(({ ticket }, index): OrderRecord => {
+    const { clientOrderId } = ticket;
+    const orderId = leadOrderId + index;
+    const parentOrderId = index === 0 ? outsideParentId : leadOrderId;
+    const order = orderOf(ticket, orderId, at);
+    const entry: Known = { live: true, order, ticket, parentOrderId, closedAt: null };
+    out.spawn(clientOrderId, entry, false);
+    orders = put(orders, clientOrderId, entry);
+    byOrderId = put(byOrderId, orderKey(context.clientId, orderId), clientOrderId);
+    const fact: OrderFact = { type: 'order.requested', clientOrderId, at, ticket, orderId, parentOrderId };
+    return { fact, order: { ...applyFact(order, fact), state: 'submitting' } };
+  });
+  const ids = records.map(({ fact }) => fact.clientOrderId);
+  out.assign({
+    orders,
+    byOrderId,
+    nextOrderId: leadOrderId + submissions.length,
+    operations: { ...context.operations, [requestId]: { kind: 'submit', ids, records } },
+  });
+  out.report({ type: 'gate.review', requestId, questions: submissions, replaces: null, preview: false, at });
+};
+
+export const modify: Handle = ({ context, event, view }, out) => {
+  const { requestId, clientOrderId, change, ifVersion, market, at } = event as Of<'order.modify'>;
+  const entry = lookUp(context.orders, clientOrderId);
+  if (!entry) return answer(out, requestId, { outcome: 'unknown', orders: [] });
+  const order = view(entry);
+  const orders = [order];
+  if (isClosed(order)) return answer(out, requestId, { outcome: 'closed', orders });
+  if (ifVersion !== null && ifVersion !== order.version)
+    return answer(out, requestId, { outcome: 'version', orders });
+  if (!entry.ticket) {
+    const detail = 'the order was not submitted here: change it where it was made';
+    return answer(out, requestId, { outcome: 'invalid', orders, pointer: '/clientOrderId', detail });
+  }
+  if (context.shut)
+    return answer(out, requestId, { outcome: 'unavailable', orders, reason: context.shut.reason });
+  if (order.state !== 'working') {
+    const reason: Reason = {
+      code: 'order-busy',
+      message: `the order is ${order.state}: wait for the broker's answer`,
+    };
+    return answer(out, requestId, { outcome: 'unavailable', orders, reason });
+  }
+  const effective = effectiveChange(order, change);
+  if (Object.keys(effective).length === 0) return answer(out, requestId, { outcome: 'settled', orders });
+  if (effective.quantity !== undefined && compare(effective.quantity, order.filledQuantity) <= 0) {
+    const detail = `quantity must exceed the filled quantity ${order.filledQuantity}; cancel the order instead`;
+    return answer(out, requestId, { outcome: 'invalid', orders, pointer: '/quantity', detail });
+  }
+  const fact: OrderFact = { type: 'order.modifyRequested', clientOrderId, at, change: effective };
+  const record: OrderRecord = { fact, order: { ...applyFact(order, fact), state: 'modifying' } };
+  out.assign({
+    operations: {
+      ...context.operations,
+      [requestId]: { kind: 'modify', ids: [clientOrderId], records: [record] },
+    },
+  });
+  const ticket: OrderTicket = { ...entry.ticket, ...effective };
+  out.report({
+    type: 'gate.review',
+    requestId,
+    questions: [{ ...market, ticket }],
+    replaces: clientOrderId,
+    preview: false,
+    at,
+  });
+};
+
+export const cancel: Handle = ({ context, event, view }, out) => {
+  const { requestId, clientOrderId, at } = event as Of<'order.cancel'>;
+  const entry = lookUp(context.orders, clientOrderId);
+  if (!entry) return answer(out, requestId, { outcome: 'unknown', orders: [] });
+  const order = view(entry);
+  const orders = [order];
+  if (isClosed(order)) return answer(out, requestId, { outcome: 'closed', orders });
+  if (order.state === 'cancelling') return answer(out, requestId, { outcome: 'settled', orders });
+  if (order.orderId === null) {
+    const detail = 'the order belongs to another client of TWS: only cancel-all or its owner can cancel it';
+    return answer(out, requestId, { outcome: 'invalid', orders, pointer: '/clientOrderId', detail });
+  }
+  if (context.shut && !context.shut.canCancel) {
+    return answer(out, requestId, { outcome: 'unavailable', orders, reason: context.shut.reason });
+  }
+  out.toOrder(clientOrderId, { type: 'order.cancel', at });
+  out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids: [clientOrderId], reason: null });
+};
+
+export const settle: Handle = ({ context, event, view }, out) => {
+  const { requestId, outcome, ids, reason } = event as Of<'desk.settle'>;
+  const orders = ids.flatMap((id) => lookUp(context.orders, id) ?? []).map(view);
+  const withheld = orders.find((order) => order.state === 'denied');
+  if (reason || (withheld && outcome === 'created')) {
+    const why = reason ?? withheld?.reason ?? { code: 'not-sent', message: 'the order could not be sent' };
+    return answer(out, requestId, { outcome: 'denied', orders, reason: why });
+  }
+  return answer(out, requestId, { outcome: outcome === 'denied' ? 'requested' : outcome, orders });
+};
+
+export const followVerdict: Handle = ({ context, event, view }, out) => {
+  const { requestId, verdict, at } = event as Extract<GateReport, { type: 'gate.reviewed' }>;
+  const operation = context.operations[requestId];
+  if (!operation || operation.kind === 'dispatch') return;
+  const { kind, ids, records } = operation;
+  if (verdict.verdict === 'approved') {
+    if (kind === 'submit') for (const id of ids) out.toOrder(id, { type: 'order.approve', at });
+    return out.report({ type: 'journal.commit', requestId, records });
+  }
+  const { [requestId]: _, ...operations } = context.operations;
+  if (kind === 'modify') {
+    out.assign({ operations });
+    const orders = ids.flatMap((id) => lookUp(context.orders, id) ?? []).map(view);
+    return answer(
+      out,
+      requestId,
+      verdict.verdict === 'denied'
+        ? { outcome: 'denied', orders, reason: inOne(verdict.reasons) }
+        : { outcome: 'unavailable', orders, reason: verdict.reason },
+    );
+  }
+  if (verdict.verdict === 'unavailable') {
+    out.assign({ operations, ...without(context, ids, out) });
+    return answer(out, requestId, { outcome: 'unavailable', orders: [], reason: verdict.reason });
+  }
+  out.assign({ operations });
+  const reason = inOne(verdict.reasons);
+  for (const { fact } of records) {
+    if (fact.type !== 'order.requested') continue;
+    const { clientOrderId, ticket } = fact;
+    out.toOrder(clientOrderId, { type: 'order.denied', clientOrderId, at, ticket, reason });
+  }
+  return out.toSelf({ type: 'desk.settle', requestId, outcome: 'denied', ids, reason });
+};
+
+export const followCommit: Handle = ({ context, event }, out) => {
+  const { requestId, seqs } = event as Of<'journal.committed'>;
+  const operation = context.operations[requestId];
+  if (!operation || operation.kind === 'dispatch') return;
+  const { kind, ids, records } = operation;
+  const { [requestId]: _, ...operations } = context.operations;
+  out.assign({
+    operations:
+      kind === 'submit'
+        ? { ...operations, [requestId]: { kind: 'dispatch', ids, waitingFor: ids } }
+        : operations,
+  });
+  for (const [index, { fact }] of records.entries())
+    out.toOrder(fact.clientOrderId, { ...fact, seq: seqs[index] ?? 0 });
+  if (kind === 'modify')
+    out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids, reason: null });
+};
+
+export const followCommitFailure: Handle = ({ context, event, view }, out) => {
+  const { requestId, message } = event as Of<'journal.failed'>;
+  const operation = context.operations[requestId];
+  if (!operation || operation.kind === 'dispatch') return;
+  const { [requestId]: _, ...operations } = context.operations;
+  const reason: Reason = { code: 'journal-unavailable', message };
+  if (operation.kind === 'submit') {
+    out.report({ type: 'gate.release', clientOrderIds: operation.ids });
+    out.assign({ operations, ...without(context, operation.ids, out) });
+    return answer(out, requestId, { outcome: 'unavailable', orders: [], reason });
+  }
+  out.assign({ operations });
+  const orders = operation.ids.flatMap((id) => lookUp(context.orders, id) ?? []).map(view);
+  for (const order of orders) out.report({ type: 'gate.orderNoted', order });
+  return answer(out, requestId, { outcome: 'unavailable', orders, reason });
+};
+
+export const followDispatch: Handle = ({ context, event }, out) => {
+  const fact = event as DispatchFact;
+  const { clientOrderId, at, what } = fact;
+  if (!lookUp(context.orders, clientOrderId)?.live) return;
+  if (fact.type === 'dispatch.withheld') {
+    if (what !== 'cancelAll') out.toOrder(clientOrderId, { type: fact.type, what, reason: fact.reason, at });
+  } else if (what === 'place') {
+    out.toOrder(clientOrderId, { type: 'order.sent', clientOrderId, at, sessionId: fact.sessionId });
+  }
+  if (what !== 'place') return;
+  for (const [requestId, operation] of Object.entries(context.operations)) {
+    if (operation.kind !== 'dispatch' || !operation.waitingFor.includes(clientOrderId)) continue;
+    const waitingFor = operation.waitingFor.filter((id) => id !== clientOrderId);
+    const { [requestId]: _, ...operations } = context.operations;
+    if (waitingFor.length > 0) {
+      out.assign({ operations: { ...operations, [requestId]: { ...operation, waitingFor } } });
+    } else {
+      out.assign({ operations });
+      out.toSelf({ type: 'desk.settle', requestId, outcome: 'created', ids: operation.ids, reason: null });
+    }
+  }
+};
+
+/** A submission that leaves nothing behind. */
+function without(
+  context: DeskContext,
+  ids: readonly string[],
+  out: Outbox,
+): Pick<DeskContext, 'orders' | 'byOrderId'> {
+  let { orders, byOrderId } = context;
+  for (const id of ids) {
+    const orderId = lookUp(orders, id)?.order.orderId;
+    out.stop(id);
+    orders = remove(orders, id);
+    if (orderId) byOrderId = remove(byOrderId, orderKey(context.clientId, orderId));
+  }
+  return { orders, byOrderId };
+}
+
+const inOne = (reasons: readonly Reason[]): Reason => ({
+  code: reasons[0]?.code ?? 'denied',
+  message: reasons.map(({ message }) => message).join('; '),
+});

@@ -1,0 +1,136 @@
+/** Which order a broker's message is about, and what an order of others is called and looks like. */
+import { isZero } from './decimal.ts';
+import { formatInstrument } from './instrument.ts';
+import { type Lookup, lookUp } from './lookup.ts';
+import type { Order, OrderTicket } from './order.ts';
+import type { BrokerFact, BrokerOrderIds, BrokerOrderTerms } from './tws.ts';
+
+/** The facts that name an order by more than one of its ids. */
+export type IdentifiedFact = Extract<
+  BrokerFact,
+  { type: 'broker.orderSeen' | 'broker.statusSeen' | 'broker.executed' | 'broker.completedSeen' }
+>;
+
+/** What is needed to find an order by any of its names. */
+export interface OrderIndex {
+  /** our own client id */
+  readonly clientId: number;
+  readonly orders: Lookup<{ readonly order: Order; readonly ticket: OrderTicket | null }>;
+  readonly byPermId: Lookup<string>;
+  /** `clientId:orderId` */
+  readonly byOrderId: Lookup<string>;
+}
+
+export const orderKey = (clientId: number, orderId: number): string => `${clientId}:${orderId}`;
+
+/** The name that we give to an order of others: stable across restarts. */
+export const externalOrderId = ({ permId, clientId, orderId }: Omit<BrokerOrderIds, 'orderRef'>): string =>
+  permId !== '0' ? `ext-${permId}` : `ext-${clientId}.${orderId}`;
+
+/** Every id of a fact; a status carries no reference. */
+export const idsOf = (fact: IdentifiedFact): BrokerOrderIds =>
+  fact.type === 'broker.statusSeen' ? { ...fact.ids, orderRef: '' } : fact.ids;
+
+/** permId first, then our own reference, then (clientId, orderId). Undefined: an order of others, not met before. */
+export function identify(
+  index: OrderIndex,
+  { permId, orderRef, clientId, orderId }: BrokerOrderIds,
+): string | undefined {
+  const byPermId = permId === '0' ? undefined : lookUp(index.byPermId, permId);
+  if (byPermId !== undefined) return byPermId;
+  const named = orderRef ? lookUp(index.orders, orderRef) : undefined;
+  // TWS's list of completed orders carries neither client nor order id. A live order of ours carries both.
+  const isOurs =
+    named?.ticket && (clientId === index.clientId || orderId === 0 || named.order.orderId === orderId);
+  if (isOurs) return orderRef;
+  const byOrderId = orderId > 0 ? lookUp(index.byOrderId, orderKey(clientId, orderId)) : undefined;
+  if (byOrderId !== undefined) {
+    const contradicted = orderRef !== '' && orderRef !== byOrderId && lookUp(index.orders, byOrderId)?.ticket;
+    return contradicted ? undefined : byOrderId;
+  }
+  const external = externalOrderId({ permId, clientId, orderId });
+  return lookUp(index.orders, external) ? external : undefined;
+}
+
+/** The record of an order that nobody here submitted. A status alone does not tell enough: null. */
+export function externalOrder(fact: IdentifiedFact): Order | null {
+  if (fact.type === 'broker.statusSeen') return null;
+  const clientOrderId = externalOrderId(fact.ids);
+  return fact.type === 'broker.executed'
+    ? orderOfExecution(clientOrderId, fact)
+    : orderOfTerms(clientOrderId, fact.terms, fact);
+}
+
+function orderOfTerms(
+  clientOrderId: string,
+  terms: BrokerOrderTerms,
+  { ids, at }: { ids: BrokerOrderIds; at: number },
+): Order {
+  const { account, contract, side, quantity, limitPrice, stopPrice, trailAmount, trailPercent } = terms;
+  return {
+    ...blankOrder(clientOrderId, ids, at),
+    account,
+    contract,
+    instrument: formatInstrument(contract),
+    side,
+    type: terms.type ?? 'other',
+    brokerType: terms.brokerType,
+    quantity: isZero(quantity) ? '0' : quantity,
+    remainingQuantity: quantity,
+    ...(limitPrice === undefined ? {} : { limitPrice }),
+    ...(stopPrice === undefined ? {} : { stopPrice }),
+    ...(trailAmount === undefined ? {} : { trailAmount }),
+    ...(trailPercent === undefined ? {} : { trailPercent }),
+    timeInForce: terms.timeInForce ?? 'day',
+  };
+}
+
+function orderOfExecution(
+  clientOrderId: string,
+  { ids, execution, at }: Extract<BrokerFact, { type: 'broker.executed' }>,
+): Order {
+  const { exchange: _, ...contract } = execution.contract;
+  return {
+    ...blankOrder(clientOrderId, ids, at),
+    origin: execution.liquidation ? 'liquidation' : 'external',
+    account: execution.account,
+    contract,
+    instrument: formatInstrument(contract),
+    side: execution.side,
+    type: 'other',
+    quantity: execution.cumulativeQuantity,
+    remainingQuantity: execution.cumulativeQuantity,
+    timeInForce: 'day',
+  };
+}
+
+function blankOrder(clientOrderId: string, ids: BrokerOrderIds, at: number) {
+  const now = new Date(at).toISOString();
+  return {
+    clientOrderId,
+    origin: 'external' as const,
+    state: 'reviewing' as const,
+    filledQuantity: '0',
+    averageFillPrice: null,
+    commission: null,
+    // The order id of another client means nothing here: only its owner can use it.
+    orderId: null,
+    permIds: ids.permId === '0' ? [] : [ids.permId],
+    version: 1,
+    reason: null,
+    notices: [],
+    pendingChange: null,
+    fills: [],
+    createdAt: now,
+    updatedAt: now,
+  };
+}
+
+/** What was asked for, as far as an order of ours still tells; null for orders of others. */
+export function ticketOf(order: Order): OrderTicket | null {
+  if (order.origin !== 'api') return null;
+  const { type } = order;
+  if (type === 'other') return null;
+  const { algo, tws, ...terms } = order;
+  return { ...terms, type, transmit: true, ...(algo ? { algo } : {}), ...(tws ? { tws } : {}) };
+}

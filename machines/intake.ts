@@ -1,0 +1,173 @@
+/** How what the broker says finds the desk's orders, and what the desk keeps of orders that closed. */
+import {
+  type DeskContext,
+  forgetAfterMs,
+  type Handle,
+  type Known,
+  type Of,
+  type Outbox,
+  retireAfterMs,
+} from './desk.ts';
+import { isClosed } from './evidence.ts';
+import {
+  externalOrder,
+  externalOrderId,
+  type IdentifiedFact,
+  identify,
+  idsOf,
+  orderKey,
+  ticketOf,
+} from './identity.ts';
+import { entries, lookUp, put, remove } from './lookup.ts';
+import type { SessionLost } from './order.machine.ts';
+import { applyFact, orderOf } from './order.ts';
+import type { BrokerFact } from './tws.ts';
+
+/** A fact of the broker finds its order, wakes it when it was retired, or becomes an order of others. */
+export const routeFact: Handle = ({ context, event }, out) => {
+  const fact = event as BrokerFact;
+  if (fact.type === 'broker.positionSeen') return;
+  if (fact.type === 'broker.orderIdGranted') {
+    out.assign({ nextOrderId: Math.max(context.nextOrderId, fact.orderId) });
+    return;
+  }
+  if (fact.type === 'broker.commissioned') {
+    for (const [id, entry] of entries(context.orders)) {
+      if (entry.order.fills.some((fill) => fill.execId === fact.execId))
+        deliver(context, id, entry, fact, out);
+    }
+    return;
+  }
+  const id =
+    fact.type === 'broker.orderNoted'
+      ? lookUp(context.byOrderId, orderKey(context.clientId, fact.orderId))
+      : identify(context, idsOf(fact));
+  if (fact.type === 'broker.executed')
+    out.report({ type: 'ledger.book', clientOrderId: id ?? externalOrderId(fact.ids), fact });
+  const entry = id === undefined ? undefined : lookUp(context.orders, id);
+  if (id !== undefined && entry) return deliver(context, id, entry, fact, out);
+  if (fact.type !== 'broker.orderNoted') discover(context, fact, out);
+};
+
+export const recordFact: Handle = ({ context, event, view }, out) => {
+  const { clientOrderId, fact } = event as Of<'order.recorded'>;
+  const entry = lookUp(context.orders, clientOrderId);
+  if (!entry) return;
+  const order = view(entry);
+  const closedAt = isClosed(order) ? fact.at : null;
+  let { byPermId } = context;
+  for (const permId of order.permIds) {
+    if (lookUp(byPermId, permId) !== clientOrderId) byPermId = put(byPermId, permId, clientOrderId);
+  }
+  out.assign({ byPermId, orders: put(context.orders, clientOrderId, { ...entry, order, closedAt }) });
+  const { conId } = order.contract;
+  if (fact.type === 'order.accepted' && conId && order.contract.secType !== 'BAG') {
+    out.report({ type: 'ledger.name', conId, instrument: order.instrument });
+  }
+  out.report({ type: 'gate.orderNoted', order });
+  out.report({ type: 'journal.append', records: [{ fact, order }] });
+};
+
+export const restore: Handle = ({ context, event }, out) => {
+  const { open, closed, nextOrderId, at } = event as Of<'desk.restored'>;
+  let { orders, byPermId, byOrderId } = context;
+  const index = (clientOrderId: string, entry: Known): void => {
+    orders = put(orders, clientOrderId, entry);
+    for (const permId of entry.order.permIds) byPermId = put(byPermId, permId, clientOrderId);
+    if (entry.order.orderId !== null) {
+      byOrderId = put(byOrderId, orderKey(context.clientId, entry.order.orderId), clientOrderId);
+    }
+  };
+  for (const order of closed) {
+    index(order.clientOrderId, {
+      live: false,
+      order,
+      ticket: ticketOf(order),
+      parentOrderId: 0,
+      closedAt: Date.parse(order.updatedAt),
+    });
+  }
+  for (const { facts } of open) {
+    const first = facts[0];
+    if (!first || (first.type !== 'order.requested' && first.type !== 'order.discovered')) continue;
+    const { clientOrderId } = first;
+    const ticket = first.type === 'order.requested' ? first.ticket : null;
+    const blank =
+      first.type === 'order.requested' ? orderOf(first.ticket, first.orderId, first.at) : first.order;
+    const order = facts.reduce(applyFact, blank);
+    const parentOrderId = first.type === 'order.requested' ? first.parentOrderId : 0;
+    const entry: Known = { live: true, order, ticket, parentOrderId, closedAt: null };
+    out.spawn(clientOrderId, { ...entry, order: { ...blank, state: 'reviewing' } }, true);
+    for (const fact of facts) out.toOrder(clientOrderId, fact);
+    out.toOrder(clientOrderId, { type: 'order.resume', at });
+    index(clientOrderId, entry);
+    out.report({ type: 'gate.orderNoted', order: { ...order, state: 'working' } });
+  }
+  out.assign({ orders, byPermId, byOrderId, nextOrderId: Math.max(context.nextOrderId, nextOrderId) });
+};
+
+export const weighLists: Handle = ({ context, event }, out) => {
+  const { at, since, present } = event as Of<'desk.evidence'>;
+  const seen = new Set(present.map((ids) => identify(context, ids)));
+  for (const [id, { live, closedAt }] of entries(context.orders)) {
+    if (live && closedAt === null)
+      out.toOrder(id, { type: 'evidence.completed', at, since, present: seen.has(id) });
+  }
+};
+
+export const tellOpenOrders: Handle = ({ context, event }, out) => {
+  for (const [id, { live, closedAt }] of entries(context.orders)) {
+    if (live && closedAt === null) out.toOrder(id, event as SessionLost);
+  }
+};
+
+export const sweep: Handle = ({ context, event }, out) => {
+  const { at } = event as Of<'desk.sweep'>;
+  let { orders, byPermId, byOrderId } = context;
+  for (const [id, entry] of entries(context.orders)) {
+    if (entry.closedAt === null || at - entry.closedAt < retireAfterMs) continue;
+    if (entry.live) {
+      out.stop(id);
+      orders = put(orders, id, { ...entry, live: false });
+    } else if (at - entry.closedAt > forgetAfterMs) {
+      orders = remove(orders, id);
+      for (const permId of entry.order.permIds) byPermId = remove(byPermId, permId);
+      if (entry.order.orderId !== null)
+        byOrderId = remove(byOrderId, orderKey(context.clientId, entry.order.orderId));
+    }
+  }
+  out.assign({ orders, byPermId, byOrderId });
+};
+
+function deliver(context: DeskContext, id: string, entry: Known, fact: BrokerFact, out: Outbox): void {
+  if (!entry.live) {
+    out.spawn(id, entry, false);
+    out.assign({ orders: put(context.orders, id, { ...entry, live: true, closedAt: fact.at }) });
+  }
+  out.toOrder(id, fact);
+}
+
+/** An order that nobody here submitted gets a record of its own. */
+function discover(context: DeskContext, fact: IdentifiedFact, out: Outbox): void {
+  const order = externalOrder(fact);
+  if (!order) return;
+  const { clientOrderId } = order;
+  const { ids, at } = fact;
+  const entry: Known = { live: true, order, ticket: null, parentOrderId: 0, closedAt: null };
+  out.spawn(clientOrderId, entry, false);
+  out.assign({
+    orders: put(context.orders, clientOrderId, entry),
+    byPermId: ids.permId === '0' ? context.byPermId : put(context.byPermId, ids.permId, clientOrderId),
+    byOrderId:
+      ids.orderId > 0
+        ? put(context.byOrderId, orderKey(ids.clientId, ids.orderId), clientOrderId)
+        : context.byOrderId,
+  });
+  out.toOrder(clientOrderId, {
+    type: 'order.discovered',
+    clientOrderId,
+    at,
+    order: { ...order, state: 'working' },
+  });
+  out.toOrder(clientOrderId, fact);
+}
