@@ -75,8 +75,10 @@ const reasons = {
   unanswered: { code: 'no-answer', message: 'the request brought no data in time' },
   silent: { code: 'silent', message: 'no tick for longer than this feed ever paused' },
   unconfirmed: { code: 'unconfirmed', message: 'the feed may have stopped; waiting for a tick or a silence' },
-  broken: { code: 'line-failed', message: 'the request could not be made' },
 } as const satisfies Record<string, Reason>;
+
+const describe = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).slice(0, 200);
 
 export const subscriptionMachine = setup({
   types: {
@@ -120,8 +122,8 @@ export const subscriptionMachine = setup({
       return { reason: event.reason, retryAfterMs: event.retryAfterMs };
     }),
     /** a fault of our own is worth another try */
-    recordFault: assign(({ context }) => ({
-      reason: reasons.broken,
+    recordFault: assign(({ context }, params: { readonly error: unknown }) => ({
+      reason: { code: 'line-failed', message: describe(params.error) },
       retryAfterMs: context.patience.retryMs,
     })),
     recordKind: assign(({ event }) => {
@@ -173,7 +175,10 @@ export const subscriptionMachine = setup({
         id: 'line',
         src: 'line',
         input: ({ context }) => ({ key: context.key, contract: context.contract }),
-        onError: { target: 'refused', actions: 'recordFault' },
+        onError: {
+          target: 'refused',
+          actions: { type: 'recordFault', params: ({ event }) => ({ error: event.error }) },
+        },
       },
       on: {
         'line.kindChanged': { actions: 'recordKind' },
