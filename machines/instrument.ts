@@ -41,9 +41,21 @@ export const securityTypes = [
   'CONTFUT',
 ] as const;
 
-const NAME = /^(?:([A-Z]+):)?([^@/:]+)(?:@([A-Za-z0-9]+))?(?:\/([A-Z]{3}))?$/;
+const NAME = /^(?:([A-Z]+):)?([^@/:]+)(?:@([A-Za-z0-9.]+))?(?:\/([A-Z]{3}))?$/;
+/** What a local name must be made of for the short form to carry it. */
+const LOCAL = /^[^@/:]+$/;
+const PAIR = /^([A-Z]{3})\.([A-Z]{3})$/;
+/** A derivative by its terms: `ES 202612`, `ES 20261218 C 5000`. */
+const TERMS = /^(\S+) (\d{6}|\d{8})(?: ([CP]) (\d+(?:\.\d+)?))?$/;
 
-/** `[SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY]` or `CONID:n`: the contract that it names, or what is wrong with it. */
+/** These are named by their symbol; the others by the exchange's own (local) symbol. */
+const namedBySymbol = new Set(['STK', 'IND', 'CRYPTO']);
+const derivatives = new Set(['OPT', 'FUT', 'FOP', 'WAR']);
+
+/**
+ * `[SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY]` or `CONID:n`: the contract that it names, or what is wrong with it. LOCAL of a
+ * derivative may also be its terms: `FUT:ES 202612@CME`, `FOP:ES 20261218 C 5000@CME`.
+ */
 export function parseInstrument(text: string): { contract: Contract } | { problem: string } {
   const match = NAME.exec(text.trim());
   const local = match?.[2]?.trim();
@@ -52,20 +64,23 @@ export function parseInstrument(text: string): { contract: Contract } | { proble
       problem: `"${text.slice(0, 64)}" is not [SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY], e.g. AAPL, SAP@IBIS/EUR, FUT:ESZ6@CME`,
     };
   }
-  const [, type = 'STK', , exchange, currency] = match;
+  const [, type = 'STK', , venue, currency] = match;
+  const exchange = venue?.toUpperCase();
   if (type === 'CONID') {
-    const conId = Number(local);
-    if (!Number.isSafeInteger(conId) || conId <= 0)
-      return { problem: `CONID:${local} is not a positive whole number` };
-    return { contract: { conId, ...(exchange ? { exchange } : { exchange: 'SMART' }) } };
+    const conId = /^\d{1,15}$/.test(local) ? Number(local) : 0;
+    if (conId <= 0) return { problem: `CONID:${local} is not a positive whole number` };
+    if (currency) return { problem: `CONID:${local} has its currency already; leave out /${currency}` };
+    return { contract: { conId, exchange: exchange ?? 'SMART' } };
   }
   if (!(securityTypes as readonly string[]).includes(type)) {
     return { problem: `security type "${type}" is unknown; one of ${securityTypes.join(', ')} or CONID` };
   }
   if (type === 'CASH') {
-    const [base, quote] = local.split('.');
-    if (!base || !quote || base.length !== 3 || quote.length !== 3) {
-      return { problem: `CASH:${local} is not a currency pair such as CASH:EUR.USD` };
+    const pair = PAIR.exec(local);
+    if (!pair) return { problem: `CASH:${local} is not a currency pair such as CASH:EUR.USD` };
+    const [, base = '', quote = ''] = pair;
+    if (currency && currency !== quote) {
+      return { problem: `CASH:${local} is quoted in ${quote}; leave out /${currency}` };
     }
     return {
       contract: {
@@ -78,26 +93,54 @@ export function parseInstrument(text: string): { contract: Contract } | { proble
     };
   }
   const common = { secType: type, exchange: exchange ?? defaultExchange(type), currency: currency ?? 'USD' };
-  if (type === 'STK' || type === 'IND' || type === 'CRYPTO')
-    return { contract: { ...common, symbol: local } };
-  return { contract: { ...common, localSymbol: local } };
+  if (namedBySymbol.has(type)) return { contract: { ...common, symbol: local } };
+  const terms = derivatives.has(type) ? TERMS.exec(local) : null;
+  if (!terms) return { contract: { ...common, localSymbol: local } };
+  const [, symbol = '', expiry = '', right, strike] = terms;
+  return {
+    contract: {
+      ...common,
+      symbol,
+      lastTradeDateOrContractMonth: expiry,
+      ...(right === 'C' || right === 'P' ? { right, strike: Number(strike) } : {}),
+    },
+  };
 }
 
 /** The canonical short form of a contract; `CONID:n` when nothing better is known. */
 export function formatInstrument(contract: Contract): string {
-  const { secType = 'STK', symbol, localSymbol, exchange, currency, conId } = contract;
-  if (secType === 'BAG') return `BAG:${symbol ?? ''}${conId ? `#${conId}` : ''}`;
-  if (secType === 'CASH' && symbol && currency) {
+  const { secType, symbol, exchange, currency, conId } = contract;
+  if (secType === 'BAG') return formatCombo(contract);
+  const type = secType || 'STK';
+  if (type === 'CASH' && symbol && currency) {
     return `CASH:${symbol}.${currency}${exchange && exchange !== 'IDEALPRO' ? `@${exchange}` : ''}`;
   }
-  const local =
-    secType === 'STK' || secType === 'IND' || secType === 'CRYPTO'
-      ? (symbol ?? localSymbol)
-      : (localSymbol ?? symbol);
-  if (!local) return conId ? `CONID:${conId}` : 'UNKNOWN';
-  const type = secType === 'STK' ? '' : `${secType}:`;
-  const venue = exchange && exchange !== defaultExchange(secType) ? `@${exchange}` : '';
-  return `${type}${local}${venue}${currency && currency !== 'USD' ? `/${currency}` : ''}`;
+  const local = localName(type, contract);
+  const venue = exchange && exchange !== defaultExchange(type) ? `@${exchange}` : '';
+  if (!local || !LOCAL.test(local)) return conId ? `CONID:${conId}${venue}` : 'UNKNOWN';
+  const prefix = type === 'STK' ? '' : `${type}:`;
+  return `${prefix}${local}${venue}${currency && currency !== 'USD' ? `/${currency}` : ''}`;
+}
+
+/** Two derivatives of one underlying never share a name: without a local symbol their terms make it. */
+function localName(type: string, contract: Contract): string | undefined {
+  const { symbol, localSymbol, lastTradeDateOrContractMonth, right, strike, tradingClass } = contract;
+  if (namedBySymbol.has(type)) return symbol || localSymbol;
+  if (localSymbol) return localSymbol.trim();
+  const expiry = lastTradeDateOrContractMonth?.slice(0, 8);
+  if (!derivatives.has(type) || !symbol || !expiry) return derivatives.has(type) ? undefined : symbol;
+  if (!right || strike === undefined) return `${symbol} ${expiry}`;
+  const root = tradingClass || symbol;
+  if (type === 'OPT' && expiry.length === 8 && root.length <= 6 && strike < 100_000) {
+    return `${root.padEnd(6)}${expiry.slice(2)}${right}${String(Math.round(strike * 1000)).padStart(8, '0')}`;
+  }
+  return `${symbol} ${expiry} ${right} ${strike}`;
+}
+
+/** Legs in the order given; a combination has no short form that could be read back. */
+function formatCombo({ symbol, comboLegs, exchange }: Contract): string {
+  const legs = (comboLegs ?? []).map((leg) => `${leg.action === 'BUY' ? '+' : '-'}${leg.ratio}x${leg.conId}`);
+  return `BAG:${symbol ?? ''}${legs.length > 0 ? ` ${legs.join(' ')}` : ''}${exchange && exchange !== 'SMART' ? `@${exchange}` : ''}`;
 }
 
 /** Where an instrument of this type trades when nobody says. */

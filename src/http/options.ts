@@ -94,6 +94,10 @@ export interface TradingPort {
   >;
 }
 
+/**
+ * Lists are newest first where time orders them. An `after` that was never given out throws a RangeError. What a record says is
+ * in the views by the time its listeners hear of it.
+ */
 export interface ReadingPort {
   orders(query: {
     readonly state: 'open' | 'closed' | 'all';
@@ -170,6 +174,27 @@ export interface HealthPort {
   metricsText(): Promise<string>;
 }
 
+/** Bounds of one WebSocket client. */
+export interface StreamLimits {
+  readonly heartbeatMs: number;
+  /** to authenticate, when tokens are set */
+  readonly authMs: number;
+  readonly maxClients: number;
+  readonly maxMessageBytes: number;
+  readonly messagesPerSecond: number;
+  readonly maxSubscriptions: number;
+  readonly maxKeys: number;
+  readonly maxCommandsInFlight: number;
+  /** conflated channels skip beats while more is unsent */
+  readonly skipAboveBytes: number;
+  /** lossless channels close (4408) when more is unsent */
+  readonly closeAboveBytes: number;
+  /** a client that takes nothing for so long is closed (4408) */
+  readonly stallMs: number;
+  /** facts that a subscription with `after` replays; further back it gets a snapshot */
+  readonly maxReplay: number;
+}
+
 export interface HttpOptions {
   readonly name: string;
   readonly version: string;
@@ -188,6 +213,12 @@ export interface HttpOptions {
   readonly reading: ReadingPort;
   readonly market: MarketPort;
   readonly health: HealthPort;
+  /** Where the dashboard is served; null or absent: nowhere. */
+  readonly dashboard?: string | null;
+  /** Bounds of the stream that differ from the usual ones. */
+  readonly streamLimits?: Partial<StreamLimits>;
+  /** Called once per beat with the time from the beat to its last frame handed to a socket, in ms. */
+  readonly onFanOut?: (ms: number, frames: number) => void;
   /** Called with the time from request received to answer sent, in ms, for every request but probes. */
   readonly onHttpTiming: (route: string, ms: number) => void;
 }

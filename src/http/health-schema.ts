@@ -1,0 +1,54 @@
+/** The shapes of health answers. */
+import Type from 'typebox';
+
+export const CheckStatus = Type.Enum(['pass', 'warn', 'fail']);
+const NullableText = Type.Union([Type.String(), Type.Null()]);
+
+const Reasons = Type.Array(Type.Object({ code: Type.String(), since: Type.String(), detail: Type.String() }));
+const Gates = Type.Object({
+  live: Type.Boolean(),
+  started: Type.Boolean(),
+  ready: Type.Boolean(),
+  trading: Type.Boolean(),
+});
+
+export const Service = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  environment: Type.String({ description: 'simulated, paper or live' }),
+  status: CheckStatus,
+  docs: NullableText,
+  dashboard: NullableText,
+});
+
+export const HealthAnswer = Type.Object({
+  status: CheckStatus,
+  reason: Type.Union([Type.String(), Type.Null()], { description: 'Code of what fails the check.' }),
+  reasons: Reasons,
+  gates: Gates,
+});
+
+export const ActorRow = Type.Object({
+  id: Type.String(),
+  machine: Type.String(),
+  state: Type.String(),
+  tags: Type.Array(Type.String()),
+  since: Type.String(),
+  restarts: Type.Integer(),
+});
+
+export const DetailedHealth = Type.Object({
+  status: CheckStatus,
+  version: Type.String(),
+  uptimeSeconds: Type.Number(),
+  gates: Gates,
+  reasons: Reasons,
+  components: Type.Record(
+    Type.String(),
+    Type.Object(
+      { status: CheckStatus, since: Type.String() },
+      { description: 'and the figures of the part' },
+    ),
+  ),
+  actors: Type.Array(ActorRow),
+});

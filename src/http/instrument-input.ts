@@ -1,0 +1,51 @@
+/** Reads an instrument wherever a client may name one: the short form, or a contract object. */
+import { type Contract, formatInstrument, parseInstrument } from '../../machines/instrument.ts';
+import type { FieldProblem } from '../../machines/order.ts';
+import { ContractInput } from './order-schema.ts';
+import { type Checked, checkOf } from './validation.ts';
+
+export interface NamedContract {
+  readonly contract: Contract;
+  /** canonical short form */
+  readonly instrument: string;
+}
+
+const checkContract = checkOf(ContractInput);
+
+/** `pointer` names the field in complaints. Text that begins with `{` is a contract as JSON (paths, query strings). */
+export function readInstrument(value: unknown, pointer: string): Checked<NamedContract> {
+  if (typeof value !== 'string') return readContract(value, pointer);
+  if (value.startsWith('{')) {
+    try {
+      return readContract(JSON.parse(value), pointer);
+    } catch {
+      return complain(pointer, 'begins like a contract object, but is not JSON');
+    }
+  }
+  const parsed = parseInstrument(value);
+  if ('problem' in parsed) return complain(pointer, parsed.problem);
+  return { value: { contract: parsed.contract, instrument: formatInstrument(parsed.contract) } };
+}
+
+function readContract(value: unknown, pointer: string): Checked<NamedContract> {
+  const { value: contract, errors } = checkContract(value);
+  if (errors) return { errors: errors.map((error) => ({ ...error, pointer: pointer + error.pointer })) };
+  if (contract.conId === undefined && contract.symbol === undefined && contract.localSymbol === undefined) {
+    return complain(pointer, 'a contract needs conId, symbol or localSymbol');
+  }
+  if (contract.secType === 'BAG' && contract.comboLegs === undefined) {
+    return complain(`${pointer}/comboLegs`, 'a combination (BAG) needs its legs');
+  }
+  const instrument = formatInstrument(contract);
+  if (instrument === 'UNKNOWN') {
+    return complain(
+      pointer,
+      'does not tell one instrument: give conId, localSymbol, or the expiry (with right and strike for options)',
+    );
+  }
+  return { value: { contract, instrument } };
+}
+
+function complain(pointer: string, detail: string): { errors: readonly FieldProblem[] } {
+  return { errors: [{ pointer, detail }] };
+}

@@ -1,0 +1,130 @@
+/** The shapes of order requests: one source for types, validation and the OpenAPI document. */
+import Type, { type Static } from 'typebox';
+import { orderTypes, timesInForce } from '../../machines/order.ts';
+
+const closed = { additionalProperties: false } as const;
+
+/** A decimal as text or number; text keeps it exact. */
+export const DecimalInput = Type.Unsafe<string | number>({
+  type: ['string', 'number'],
+  description: 'A decimal as text ("187.20") or number.',
+});
+
+const ComboLeg = Type.Object(
+  {
+    conId: Type.Integer({ minimum: 1 }),
+    ratio: Type.Integer({ minimum: 1 }),
+    action: Type.Enum(['BUY', 'SELL']),
+    exchange: Type.String({ minLength: 1, maxLength: 16 }),
+  },
+  closed,
+);
+
+/** A contract in TWS's own field names. */
+export const ContractInput = Type.Object(
+  {
+    conId: Type.Optional(Type.Integer({ minimum: 1 })),
+    symbol: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+    secType: Type.Optional(Type.String({ pattern: '^[A-Z]{2,8}$' })),
+    exchange: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9.]{1,16}$' })),
+    currency: Type.Optional(Type.String({ pattern: '^[A-Z]{3}$' })),
+    lastTradeDateOrContractMonth: Type.Optional(Type.String({ pattern: '^\\d{6}(\\d{2})?$' })),
+    strike: Type.Optional(Type.Number({ minimum: 0 })),
+    right: Type.Optional(Type.Enum(['C', 'P'])),
+    multiplier: Type.Optional(Type.String({ maxLength: 16 })),
+    localSymbol: Type.Optional(Type.String({ minLength: 1, maxLength: 48 })),
+    primaryExch: Type.Optional(Type.String({ maxLength: 16 })),
+    tradingClass: Type.Optional(Type.String({ maxLength: 16 })),
+    comboLegs: Type.Optional(Type.Array(ComboLeg, { minItems: 2, maxItems: 6 })),
+  },
+  { ...closed, description: "A contract in TWS's own field names." },
+);
+
+/** What `readInstrument` takes. Its inside is checked there, so that complaints name the field. */
+export const InstrumentInput = Type.Unsafe<unknown>({
+  type: ['string', 'object'],
+  description:
+    '[SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY], e.g. AAPL, SAP@IBIS/EUR, FUT:ESZ6@CME, CONID:265598; or a contract object.',
+});
+
+export const ClientOrderId = Type.String({
+  pattern: '^[A-Za-z0-9._-]{1,32}$',
+  description: 'Chosen by the client; sent to the broker as orderRef.',
+});
+
+const Price = Type.Object({ limitPrice: DecimalInput }, closed);
+const StopLoss = Type.Object({ stopPrice: DecimalInput, limitPrice: Type.Optional(DecimalInput) }, closed);
+
+/** Further TWS order fields that may be set, with their types. */
+export const TwsFields = Type.Object(
+  {
+    allOrNone: Type.Optional(Type.Boolean()),
+    blockOrder: Type.Optional(Type.Boolean()),
+    cashQty: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    discretionaryAmt: Type.Optional(Type.Number({ minimum: 0 })),
+    displaySize: Type.Optional(Type.Integer({ minimum: 0 })),
+    goodAfterTime: Type.Optional(Type.String({ maxLength: 32 })),
+    hidden: Type.Optional(Type.Boolean()),
+    lmtPriceOffset: Type.Optional(Type.Number()),
+    minQty: Type.Optional(Type.Integer({ minimum: 0 })),
+    notHeld: Type.Optional(Type.Boolean()),
+    ocaType: Type.Optional(Type.Integer({ minimum: 1, maximum: 3 })),
+    openClose: Type.Optional(Type.Enum(['O', 'C'])),
+    overridePercentageConstraints: Type.Optional(Type.Boolean()),
+    percentOffset: Type.Optional(Type.Number()),
+    sweepToFill: Type.Optional(Type.Boolean()),
+    triggerMethod: Type.Optional(Type.Integer({ minimum: 0, maximum: 8 })),
+    usePriceMgmtAlgo: Type.Optional(Type.Boolean()),
+  },
+  { ...closed, description: 'Further TWS order fields.' },
+);
+
+const terms = {
+  limitPrice: Type.Optional(DecimalInput),
+  stopPrice: Type.Optional(DecimalInput),
+  trailAmount: Type.Optional(DecimalInput),
+  trailPercent: Type.Optional(DecimalInput),
+  timeInForce: Type.Optional(Type.Enum([...timesInForce])),
+  goodTillDate: Type.Optional(Type.String({ maxLength: 40, description: 'RFC 3339; with timeInForce gtd.' })),
+  outsideRegularHours: Type.Optional(Type.Boolean()),
+};
+
+/** The body of `POST /v1/orders` and of `order.submit`. */
+export const OrderInput = Type.Object(
+  {
+    clientOrderId: Type.Optional(ClientOrderId),
+    instrument: InstrumentInput,
+    side: Type.Enum(['buy', 'sell']),
+    quantity: DecimalInput,
+    type: Type.Enum([...orderTypes]),
+    ...terms,
+    account: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9]{1,16}$' })),
+    ocaGroup: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,32}$' })),
+    parentClientOrderId: Type.Optional(ClientOrderId),
+    bracket: Type.Optional(
+      Type.Object(
+        { takeProfit: Type.Optional(Price), stopLoss: Type.Optional(StopLoss) },
+        { ...closed, description: 'Exit orders, sent with this one; at least one of the two.' },
+      ),
+    ),
+    algo: Type.Optional(
+      Type.Object(
+        {
+          strategy: Type.String({ pattern: '^[A-Za-z0-9]{1,32}$' }),
+          params: Type.Record(Type.String(), Type.String({ maxLength: 64 }), { maxProperties: 32 }),
+        },
+        closed,
+      ),
+    ),
+    tws: Type.Optional(TwsFields),
+  },
+  closed,
+);
+export type OrderInput = Static<typeof OrderInput>;
+
+/** The body of `PATCH /v1/orders/{clientOrderId}` and `change` of `order.modify`. */
+export const ChangeInput = Type.Object(
+  { quantity: Type.Optional(DecimalInput), ...terms },
+  { ...closed, minProperties: 1 },
+);
+export type ChangeInput = Static<typeof ChangeInput>;

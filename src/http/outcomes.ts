@@ -1,0 +1,67 @@
+/** What the trading side's outcomes are to a client, the same over HTTP and WebSocket: an answer, or a problem. */
+import type { Order } from '../../machines/order.ts';
+import type { ChangeOutcome, SubmitOutcome, SubmitTiming } from './options.ts';
+import { denied, invalid, type Problem, problem, tradingUnavailable } from './problems.ts';
+
+export type Answer<Status extends number = 200 | 201 | 202> =
+  | {
+      readonly status: Status;
+      readonly order: Order;
+      readonly timing?: SubmitTiming;
+      readonly problem?: never;
+    }
+  | { readonly problem: Problem; readonly order?: never };
+
+export function answerToSubmit(result: SubmitOutcome): Answer<200 | 201> {
+  switch (result.outcome) {
+    case 'created':
+      return { status: 201, order: result.order, timing: result.timing };
+    case 'existing':
+      return { status: 200, order: result.order };
+    case 'conflict': {
+      const id = result.order.clientOrderId;
+      const detail = `"${id}" was used for an order with other terms: choose another clientOrderId`;
+      return { problem: problem('client-order-id-reused', detail, { order: result.order }) };
+    }
+    case 'denied':
+      return { problem: denied(result.reason, { order: result.order }) };
+    case 'unavailable':
+      return { problem: tradingUnavailable(result.reason) };
+    case 'invalid':
+      return { problem: invalid(result.errors) };
+  }
+}
+
+/** A cancel that was under way already answers like the one that began it. */
+export function answerToChange(
+  clientOrderId: string,
+  what: 'modify' | 'cancel',
+  result: ChangeOutcome,
+): Answer {
+  switch (result.outcome) {
+    case 'requested':
+      return { status: 202, order: result.order };
+    case 'settled':
+      return { status: what === 'cancel' ? 202 : 200, order: result.order };
+    case 'unknown':
+      return { problem: orderNotFound(clientOrderId) };
+    case 'closed': {
+      const detail = `"${clientOrderId}" is ${result.order.state}: there is nothing left to ${what}`;
+      return { problem: problem('order-closed', detail, { order: result.order }) };
+    }
+    case 'version': {
+      const detail = `the order is at version ${result.order.version}: read it again`;
+      return { problem: problem('version-mismatch', detail, { order: result.order }) };
+    }
+    case 'denied':
+      return { problem: denied(result.reason, { order: result.order }) };
+    case 'unavailable':
+      return { problem: tradingUnavailable(result.reason) };
+    case 'invalid':
+      return { problem: invalid(result.errors) };
+  }
+}
+
+export function orderNotFound(clientOrderId: string): Problem {
+  return problem('order-not-found', `there is no order "${clientOrderId.slice(0, 32)}"`);
+}

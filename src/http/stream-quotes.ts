@@ -1,0 +1,250 @@
+/** The conflated channel of quotes: a snapshot, then one frame per beat with the newest of what changed. */
+import type { Beat, Quote } from '../../machines/market.ts';
+import { inTurns } from './fan-out.ts';
+import { type NamedContract, readInstrument } from './instrument-input.ts';
+import type { MarketPort } from './options.ts';
+import { invalid, type Problem, problem } from './problems.ts';
+import type { StreamClient, Subscription } from './stream-client.ts';
+
+/** One set of keys, shared by all subscriptions to just these: their rows are joined once per beat. */
+class Watchlist {
+  readonly keys: ReadonlySet<string>;
+  users = 0;
+  #beat: Beat | null = null;
+  #text = '';
+
+  constructor(keys: readonly string[]) {
+    this.keys = new Set(keys);
+  }
+
+  changed(beat: Beat): string[] {
+    const { rows } = beat;
+    return this.keys.size < rows.size
+      ? [...this.keys].filter((key) => rows.has(key))
+      : [...rows.keys()].filter((key) => this.keys.has(key));
+  }
+
+  textOf(beat: Beat): string {
+    if (this.#beat !== beat) {
+      this.#beat = beat;
+      this.#text = this.changed(beat)
+        .map((key) => beat.rows.get(key)?.delta)
+        .join(',');
+    }
+    return this.#text;
+  }
+}
+
+interface QuoteSubscription extends Subscription {
+  readonly client: StreamClient;
+  readonly watchlist: Watchlist;
+  /** number of the newest beat that its snapshot contains */
+  readonly since: number;
+  /** keys that changed in beats that it did not get */
+  readonly missed: Set<string>;
+  skippedBeats: number;
+  stopped: boolean;
+}
+
+export interface QuoteKeys {
+  readonly accepted: readonly NamedContract[];
+  readonly rejected: readonly { readonly key: unknown; readonly problem: Problem }[];
+}
+
+const firstQuoteMs = 10_000;
+
+export class QuoteChannel {
+  readonly #market: MarketPort;
+  readonly #beatMs: number;
+  readonly #onFanOut: (ms: number, frames: number) => void;
+  readonly #subscriptions = new Set<QuoteSubscription>();
+  readonly #watchlists = new Map<string, Watchlist>();
+  readonly #beats: { unsubscribe(): void };
+  #number = 0;
+  #pending: Beat | null = null;
+  #sending = false;
+  #flush: NodeJS.Timeout | null = null;
+
+  constructor(market: MarketPort, beatMs: number, onFanOut: (ms: number, frames: number) => void) {
+    this.#market = market;
+    this.#beatMs = beatMs;
+    this.#onFanOut = onFanOut;
+    this.#beats = market.beat$.subscribe((beat) => this.#take(beat));
+  }
+
+  close(): void {
+    this.#beats.unsubscribe();
+    if (this.#flush) clearTimeout(this.#flush);
+  }
+
+  /** Which keys name an instrument; equal instruments count once. */
+  static read(keys: readonly unknown[]): QuoteKeys {
+    const accepted = new Map<string, NamedContract>();
+    const rejected: { key: unknown; problem: Problem }[] = [];
+    keys.forEach((key, index) => {
+      const { value, errors } = readInstrument(key, `/keys/${index}`);
+      if (value) accepted.set(value.instrument, value);
+      else rejected.push({ key, problem: invalid(errors) });
+    });
+    return { accepted: [...accepted.values()], rejected };
+  }
+
+  /** `acknowledge` is called with the subscription and its keys before the snapshot is sent. */
+  subscribe(
+    client: StreamClient,
+    wanted: QuoteKeys,
+    acknowledge: (id: number, keys: readonly string[], rejected: QuoteKeys['rejected']) => void,
+  ): Subscription {
+    const rejected = [...wanted.rejected];
+    const lines = wanted.accepted.flatMap(({ contract, instrument }) => {
+      try {
+        return [this.#market.acquire(contract, instrument)];
+      } catch (error) {
+        const detail = error instanceof Error ? error.message : 'the line could not be opened';
+        rejected.push({ key: instrument, problem: problem('data-unavailable', detail) });
+        return [];
+      }
+    });
+    const keys = lines.map((line) => line.key);
+    const watchlist = this.#share(keys);
+    const subscription: QuoteSubscription = {
+      id: client.nextSubscription(),
+      channel: 'quotes',
+      client,
+      watchlist,
+      since: this.#number,
+      missed: new Set(),
+      seq: 0,
+      skippedBeats: 0,
+      stopped: false,
+      stop: () => {
+        if (subscription.stopped) return;
+        subscription.stopped = true;
+        this.#subscriptions.delete(subscription);
+        this.#unshare(watchlist);
+        for (const line of lines) line.release();
+      },
+    };
+    this.#subscriptions.add(subscription);
+    acknowledge(subscription.id, keys, rejected);
+    const quotes = keys.map((key) => this.#market.quote(key));
+    const rows = quotes.filter((quote): quote is Quote => quote !== undefined);
+    subscription.seq = 1;
+    client.send({ type: 'snapshot', subscription: subscription.id, seq: 1, ts: Date.now(), rows });
+    keys.forEach((key, index) => {
+      if (quotes[index] === undefined) void this.#watchFirst(subscription, key);
+    });
+    return subscription;
+  }
+
+  /** A line that the broker refuses never makes a row: its subscribers are told. */
+  async #watchFirst(subscription: QuoteSubscription, key: string): Promise<void> {
+    const first = await this.#market.firstQuote(key, firstQuoteMs).catch(() => undefined);
+    if (subscription.stopped || first === undefined || !('failed' in first)) return;
+    subscription.client.send({
+      type: 'notice',
+      level: 'warn',
+      code: 'quote-failed',
+      subscription: subscription.id,
+      key,
+      reason: first.failed,
+    });
+  }
+
+  /** Beats that come while one is being sent become one. */
+  #take(beat: Beat): void {
+    this.#number += 1;
+    this.#pending = this.#pending ? this.#merge(this.#pending, beat) : beat;
+    if (!this.#sending) void this.#send();
+  }
+
+  #merge(older: Beat, newer: Beat): Beat {
+    const rows = new Map(older.rows);
+    for (const [key, row] of newer.rows) {
+      rows.set(key, rows.has(key) ? { key, delta: this.#fullRow(key) ?? row.delta } : row);
+    }
+    return { ts: newer.ts, rows };
+  }
+
+  #fullRow(key: string): string | undefined {
+    const quote = this.#market.quote(key);
+    return quote && JSON.stringify(quote);
+  }
+
+  async #send(): Promise<void> {
+    this.#sending = true;
+    while (this.#pending) {
+      const beat = this.#pending;
+      this.#pending = null;
+      const number = this.#number;
+      let frames = 0;
+      await inTurns([...this.#subscriptions], (subscription) => {
+        if (!subscription.stopped && subscription.since < number) {
+          frames += this.#deliver(subscription, beat, number) ? 1 : 0;
+        }
+      });
+      this.#onFanOut(Math.max(0, Date.now() - beat.ts), frames);
+    }
+    this.#sending = false;
+    this.#scheduleFlush();
+  }
+
+  #deliver(subscription: QuoteSubscription, beat: Beat, number: number): boolean {
+    const { client, watchlist, missed } = subscription;
+    if (!client.takesBeat(number)) {
+      const changed = watchlist.changed(beat);
+      for (const key of changed) missed.add(key);
+      if (changed.length > 0) subscription.skippedBeats += 1;
+      return false;
+    }
+    if (subscription.skippedBeats > 0) this.#notice(subscription);
+    const text = missed.size === 0 ? watchlist.textOf(beat) : this.#caughtUp(subscription, beat);
+    if (text === '') return false;
+    subscription.seq += 1;
+    client.sendText(
+      `{"type":"update","subscription":${subscription.id},"seq":${subscription.seq},"ts":${beat.ts},"rows":[${text}]}`,
+    );
+    return true;
+  }
+
+  /** Whole rows for the keys whose changes were skipped, changes for the others. */
+  #caughtUp({ watchlist, missed }: QuoteSubscription, beat: Beat): string {
+    const rows: (string | undefined)[] = [...missed].map((key) => this.#fullRow(key));
+    for (const key of watchlist.changed(beat)) {
+      if (!missed.has(key)) rows.push(beat.rows.get(key)?.delta);
+    }
+    missed.clear();
+    return rows.filter((row) => row !== undefined).join(',');
+  }
+
+  #notice(subscription: QuoteSubscription): void {
+    const { client, id, skippedBeats } = subscription;
+    subscription.skippedBeats = 0;
+    client.send({ type: 'notice', level: 'warn', code: 'slow-consumer', subscription: id, skippedBeats });
+  }
+
+  /** What was skipped is sent even when nothing moves any more. */
+  #scheduleFlush(): void {
+    if (this.#flush) return;
+    let waiting = false;
+    for (const { missed } of this.#subscriptions) waiting ||= missed.size > 0;
+    if (!waiting) return;
+    this.#flush = setTimeout(() => {
+      this.#flush = null;
+      this.#take({ ts: Date.now(), rows: new Map() });
+    }, this.#beatMs);
+  }
+
+  #share(keys: readonly string[]): Watchlist {
+    const name = [...keys].sort().join('\n');
+    const watchlist = this.#watchlists.get(name) ?? new Watchlist(keys);
+    this.#watchlists.set(name, watchlist);
+    watchlist.users += 1;
+    return watchlist;
+  }
+
+  #unshare(watchlist: Watchlist): void {
+    watchlist.users -= 1;
+    if (watchlist.users === 0) this.#watchlists.delete([...watchlist.keys].sort().join('\n'));
+  }
+}

@@ -1,0 +1,374 @@
+/** `GET /v1/stream`: accepts clients, reads their messages, keeps their heartbeat, says goodbye. */
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
+import type { RawData, WebSocket } from 'ws';
+import { inTurns } from './fan-out.ts';
+import type { HttpOptions, StreamLimits } from './options.ts';
+import { invalid, ProblemError, problem } from './problems.ts';
+import { type Access, bearerOf, type Scope } from './security.ts';
+import { closeCodes, StreamClient, type Subscription } from './stream-client.ts';
+import { runCommand } from './stream-commands.ts';
+import { type JournalChannelName, JournalChannels, journalChannels } from './stream-journal.ts';
+import { QuoteChannel } from './stream-quotes.ts';
+import { RowChannel } from './stream-rows.ts';
+import { type CommandMessage, messageChecks, type SubscribeMessage } from './stream-schema.ts';
+import { timingHeaders } from './timing.ts';
+
+const usualLimits: StreamLimits = {
+  heartbeatMs: 5000,
+  authMs: 10_000,
+  maxClients: 2000,
+  maxMessageBytes: 64 * 1024,
+  messagesPerSecond: 100,
+  maxSubscriptions: 64,
+  maxKeys: 500,
+  maxCommandsInFlight: 64,
+  skipAboveBytes: 512 * 1024,
+  closeAboveBytes: 8 * 1024 * 1024,
+  stallMs: 10_000,
+  maxReplay: 20_000,
+};
+
+/** Small tables change rarely: they are compared less often than quotes. */
+const minRowBeatMs = 200;
+const reconnectMs = { least: 500, spread: 2000 };
+const goodbyeMs = 1500;
+
+/** What health says of the clients. */
+export interface StreamFigures {
+  readonly connections: number;
+  readonly subscriptions: number;
+  /** clients that get fewer beats than there are */
+  readonly slow: number;
+  /** clients closed because they took too little, ever */
+  readonly closedSlow: number;
+  /** RFC 3339; since when there are slow clients, or none; null: since the start */
+  readonly since: string | null;
+}
+export interface StreamStatus {
+  figures(): StreamFigures;
+}
+
+export class Streams implements StreamStatus {
+  readonly limits: StreamLimits;
+  readonly access: Access;
+  readonly #options: HttpOptions;
+  readonly #log: FastifyBaseLogger;
+  readonly #clients = new Set<StreamClient>();
+  readonly #quotes: QuoteChannel;
+  readonly #journal: JournalChannels;
+  readonly #tables: Readonly<Record<string, RowChannel<never>['subscribe']>>;
+  readonly #closers: readonly (() => void)[];
+  readonly #heartbeat: NodeJS.Timeout;
+  #closing = false;
+  #closedSlow = 0;
+  #hadSlow = false;
+  #since: string | null = null;
+
+  constructor(options: HttpOptions, access: Access, log: FastifyBaseLogger) {
+    const { reading, market, health, beatMs } = options;
+    this.limits = { ...usualLimits, ...options.streamLimits };
+    this.access = access;
+    this.#options = options;
+    this.#log = log;
+    this.#quotes = new QuoteChannel(market, beatMs, options.onFanOut ?? (() => {}));
+    this.#journal = new JournalChannels(reading, health, this.limits.maxReplay, log);
+    const rowBeatMs = Math.max(minRowBeatMs, beatMs);
+    const actors = new RowChannel(
+      'actors',
+      () => reading.actors(),
+      (row) => row.id,
+      rowBeatMs,
+    );
+    const pnl = new RowChannel(
+      'pnl',
+      () => reading.pnl().accounts,
+      (row) => row.account,
+      rowBeatMs,
+    );
+    this.#tables = {
+      actors: (client, acknowledge) => actors.subscribe(client, acknowledge),
+      pnl: (client, acknowledge) => pnl.subscribe(client, acknowledge),
+    };
+    this.#closers = [this.#quotes, this.#journal, actors, pnl].map((channel) => () => channel.close());
+    this.#heartbeat = setInterval(() => {
+      const now = Date.now();
+      void inTurns([...this.#clients], (client) => client.heartbeat(now));
+    }, this.limits.heartbeatMs);
+    this.#heartbeat.unref();
+  }
+
+  figures(): StreamFigures {
+    let subscriptions = 0;
+    let slow = 0;
+    for (const client of this.#clients) {
+      subscriptions += client.subscriptions.size;
+      slow += client.slow ? 1 : 0;
+    }
+    if (slow > 0 !== this.#hadSlow) {
+      this.#hadSlow = slow > 0;
+      this.#since = new Date().toISOString();
+    }
+    return {
+      connections: this.#clients.size,
+      subscriptions,
+      slow,
+      closedSlow: this.#closedSlow,
+      since: this.#since,
+    };
+  }
+
+  /** Takes over a socket that was just upgraded. `scopes`: what its Authorization header allows. */
+  accept(socket: WebSocket, scopes: readonly Scope[]): void {
+    const client = new StreamClient(socket, scopes, this.limits);
+    if (this.#closing || this.#clients.size >= this.limits.maxClients) {
+      client.close(this.#closing ? closeCodes.shutdown : closeCodes.tryLater, 'no room');
+      return;
+    }
+    this.#clients.add(client);
+    const deadline =
+      scopes.length > 0
+        ? null
+        : setTimeout(() => {
+            if (client.scopes.length === 0) client.close(closeCodes.unauthenticated, 'not authenticated');
+          }, this.limits.authMs);
+    socket.on('message', (data, isBinary) => this.#hear(client, data, isBinary));
+    socket.once('close', (code) => {
+      if (deadline) clearTimeout(deadline);
+      client.stopAll();
+      this.#clients.delete(client);
+      this.#log.debug({ session: client.sessionId, code }, 'stream closed');
+    });
+    client.send({
+      type: 'welcome',
+      protocol: '1',
+      sessionId: client.sessionId,
+      serverTime: Date.now(),
+      beatMs: this.#options.beatMs,
+      heartbeatMs: this.limits.heartbeatMs,
+      auth: this.access.required && scopes.length === 0 ? 'required' : 'none',
+    });
+  }
+
+  /** Says goodbye to all, and waits until they are gone. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    clearInterval(this.#heartbeat);
+    for (const close of this.#closers) close();
+    const clients = [...this.#clients];
+    await inTurns(clients, (client) => {
+      // spread, so that a thousand dashboards do not come back in one moment
+      const reconnectInMs = Math.round(reconnectMs.least + Math.random() * reconnectMs.spread);
+      client.send({ type: 'bye', code: 'server-shutdown', reconnectInMs });
+      client.close(closeCodes.shutdown, 'server-shutdown');
+    });
+    await Promise.race([Promise.all(clients.map((client) => client.gone)), after(goodbyeMs)]);
+  }
+
+  #hear(client: StreamClient, data: RawData, isBinary: boolean): void {
+    if (!client.open) return;
+    if (!client.takeMessage()) {
+      client.close(closeCodes.tooMany, `at most ${this.limits.messagesPerSecond} messages per second`);
+      return;
+    }
+    const message = isBinary ? null : parse(data);
+    const type = message?.type;
+    if (message === null || typeof type !== 'string' || !Object.hasOwn(messageChecks, type)) {
+      client.close(closeCodes.badMessage, `not one of ${Object.keys(messageChecks).join(', ')} as JSON text`);
+      return;
+    }
+    switch (type as keyof typeof messageChecks) {
+      case 'auth':
+        this.#authenticate(client, message);
+        break;
+      case 'subscribe':
+        this.#subscribe(client, message);
+        break;
+      case 'unsubscribe':
+        this.#unsubscribe(client, message);
+        break;
+      case 'ping':
+        client.send({ type: 'pong', id: message.id ?? null, serverTime: Date.now() });
+        break;
+      case 'command':
+        void this.#command(client, message);
+    }
+  }
+
+  #authenticate(client: StreamClient, message: Message): void {
+    const { value, errors } = messageChecks.auth(message);
+    if (errors) {
+      client.refuse('ack', message.id, invalid(errors));
+      return;
+    }
+    const scopes = this.access.scopesOf(value.token);
+    if (scopes.length === 0) {
+      client.refuse('ack', value.id, problem('unauthenticated', 'this token is not known'));
+      client.close(closeCodes.unauthenticated, 'not authenticated');
+      return;
+    }
+    client.scopes = scopes;
+    client.send({ type: 'ack', id: value.id, ok: true, scopes });
+  }
+
+  #subscribe(client: StreamClient, message: Message): void {
+    const { value, errors } = messageChecks.subscribe(message);
+    if (errors) {
+      client.refuse('ack', message.id, invalid(errors));
+      return;
+    }
+    if (!this.#allowed(client, 'read', 'ack', value.id)) return;
+    if (client.subscriptions.size >= this.limits.maxSubscriptions) {
+      const detail = `at most ${this.limits.maxSubscriptions} subscriptions: unsubscribe from another`;
+      client.refuse('ack', value.id, problem('too-many-requests', detail));
+      return;
+    }
+    const subscription = this.#open(client, value);
+    if (subscription) client.subscriptions.set(subscription.id, subscription);
+  }
+
+  /** Acknowledges and starts the channel; undefined when it was refused. */
+  #open(client: StreamClient, { id, channel, keys, after: seq }: SubscribeMessage): Subscription | undefined {
+    const acknowledge = (subscription: number, more: object) =>
+      client.send({ type: 'ack', id, ok: true, subscription, ...more });
+    const refuse = (pointer: string, detail: string) => {
+      client.refuse('ack', id, invalid([{ pointer, detail }]));
+      return undefined;
+    };
+    if (channel === 'quotes') {
+      if (!keys) return refuse('/keys', 'is required: the instruments to watch');
+      if (keys.length > this.limits.maxKeys) return refuse('/keys', `at most ${this.limits.maxKeys} keys`);
+      return this.#quotes.subscribe(client, QuoteChannel.read(keys), (subscription, accepted, rejected) =>
+        acknowledge(subscription, { keys: accepted, rejected }),
+      );
+    }
+    if (keys) return refuse('/keys', `${channel} has no keys: leave them out`);
+    if (isJournalChannel(channel)) {
+      return this.#journal.subscribe(client, channel, seq ?? null, (subscription, mode) =>
+        acknowledge(subscription, { mode }),
+      );
+    }
+    const table = Object.hasOwn(this.#tables, channel) ? this.#tables[channel] : undefined;
+    if (table) return table(client, (subscription) => acknowledge(subscription, { rejected: [] }));
+    if (channel === 'depth' || channel === 'trades' || channel === 'bars') {
+      client.refuse('ack', id, problem('channel-unavailable', `${channel} is not served yet`));
+      return undefined;
+    }
+    return refuse('/channel', `"${channel}" is none of quotes, pnl, actors, ${journalChannels.join(', ')}`);
+  }
+
+  #unsubscribe(client: StreamClient, message: Message): void {
+    const { value, errors } = messageChecks.unsubscribe(message);
+    if (errors) {
+      client.refuse('ack', message.id, invalid(errors));
+      return;
+    }
+    const subscription = client.subscriptions.get(value.subscription);
+    if (!subscription) {
+      client.refuse('ack', value.id, problem('not-found', `no subscription ${value.subscription} is yours`));
+      return;
+    }
+    subscription.stop();
+    client.subscriptions.delete(subscription.id);
+    client.send({ type: 'ack', id: value.id ?? null, ok: true, subscription: subscription.id });
+  }
+
+  async #command(client: StreamClient, message: Message): Promise<void> {
+    const { value, errors } = messageChecks.command(message);
+    if (errors) {
+      client.refuse('result', message.id, invalid(errors));
+      return;
+    }
+    if (!this.#allowed(client, 'trade', 'result', value.id)) return;
+    if (client.commandsInFlight >= this.limits.maxCommandsInFlight) {
+      const detail = `at most ${this.limits.maxCommandsInFlight} commands without an answer`;
+      client.refuse('result', value.id, problem('too-many-requests', detail));
+      return;
+    }
+    client.commandsInFlight += 1;
+    await this.#run(client, value);
+    client.commandsInFlight -= 1;
+  }
+
+  async #run(client: StreamClient, command: CommandMessage): Promise<void> {
+    const { id } = command;
+    try {
+      const answer = await runCommand(this.#options, command);
+      if (answer.problem) {
+        client.refuse('result', id, answer.problem);
+        return;
+      }
+      const { order, timing } = answer;
+      client.send({ type: 'result', id, ok: true, order, ...(timing && { timing }) });
+    } catch (error) {
+      this.#log.error({ err: error, session: client.sessionId, command: command.command }, 'command failed');
+      const detail = `the failure is in the log under session ${client.sessionId}`;
+      client.refuse('result', id, problem('internal-error', detail));
+    }
+  }
+
+  /** Answers and, where it can only be a mistake, closes. */
+  #allowed(client: StreamClient, scope: Scope, type: 'ack' | 'result', id: unknown): boolean {
+    if (client.scopes.includes(scope)) return true;
+    if (client.scopes.length === 0) {
+      client.refuse(type, id, problem('unauthenticated', 'send {"type":"auth","id":1,"token":"..."} first'));
+      return false;
+    }
+    client.refuse(type, id, problem('insufficient-scope', `this needs a token of scope ${scope}`));
+    client.close(closeCodes.scope, `needs scope ${scope}`);
+    return false;
+  }
+}
+
+/** The route. Hosts and origins were checked by the hooks before any upgrade. */
+export function addStream(server: FastifyInstance, streams: Streams): void {
+  server.websocketServer.on('headers', (headers, request) => {
+    const id = (request as { requestId?: string }).requestId;
+    for (const [name, value] of Object.entries(timingHeaders(id ?? crypto.randomUUID(), 0))) {
+      headers.push(`${name}: ${value}`);
+    }
+  });
+  server.route({
+    method: 'GET',
+    url: '/v1/stream',
+    schema: { hide: true },
+    onRequest: (request, _reply, done) => {
+      const wrong = bearerOf(request) !== null && scopesOf(streams, request).length === 0;
+      done(wrong ? new ProblemError(problem('unauthenticated', 'this token is not known')) : undefined);
+    },
+    handler: () => {
+      throw new ProblemError(problem('upgrade-required', 'open it as a WebSocket'), { Upgrade: 'websocket' });
+    },
+    wsHandler: (socket, request) => {
+      streams.accept(socket, scopesOf(streams, request));
+    },
+  });
+}
+
+function scopesOf(streams: Streams, request: FastifyRequest): readonly Scope[] {
+  return streams.access.scopesOf(bearerOf(request));
+}
+
+interface Message {
+  readonly type?: unknown;
+  readonly id?: unknown;
+}
+
+function parse(data: RawData): Message | null {
+  try {
+    const value: unknown = JSON.parse(String(data));
+    return typeof value === 'object' && value !== null ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isJournalChannel(name: string): name is JournalChannelName {
+  return (journalChannels as readonly string[]).includes(name);
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

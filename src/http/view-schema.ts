@@ -1,0 +1,196 @@
+/** The shapes of answers: orders, positions, executions, money, instruments, prices. For the OpenAPI document and its tests. */
+import Type from 'typebox';
+import { orderStates, orderTypes, timesInForce } from '../../machines/order.ts';
+import { ContractInput } from './order-schema.ts';
+
+const DecimalText = Type.String({ description: 'A decimal as text.' });
+const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
+const Time = Type.String({ description: 'RFC 3339 UTC' });
+
+export const ReasonView = Type.Object({ code: Type.String(), message: Type.String() });
+
+const terms = {
+  quantity: DecimalText,
+  limitPrice: Type.Optional(DecimalText),
+  stopPrice: Type.Optional(DecimalText),
+  trailAmount: Type.Optional(DecimalText),
+  trailPercent: Type.Optional(DecimalText),
+  timeInForce: Type.Enum([...timesInForce]),
+  goodTillDate: Type.Optional(Time),
+  outsideRegularHours: Type.Optional(Type.Boolean()),
+};
+
+export const OrderView = Type.Object({
+  clientOrderId: Type.String(),
+  origin: Type.Enum(['api', 'external', 'liquidation']),
+  account: Type.String(),
+  instrument: Type.String(),
+  contract: ContractInput,
+  side: Type.Enum(['buy', 'sell']),
+  type: Type.Enum([...orderTypes]),
+  ...terms,
+  state: Type.Enum([...orderStates]),
+  filledQuantity: DecimalText,
+  remainingQuantity: DecimalText,
+  averageFillPrice: orNull(DecimalText),
+  commission: orNull(DecimalText),
+  orderId: orNull(Type.Integer()),
+  permIds: Type.Array(Type.String()),
+  version: Type.Integer(),
+  reason: orNull(ReasonView),
+  notices: Type.Array(Type.Object({ code: Type.Integer(), message: Type.String(), at: Time })),
+  pendingChange: orNull(Type.Partial(Type.Object(terms))),
+  fills: Type.Array(
+    Type.Object({
+      execId: Type.String(),
+      quantity: DecimalText,
+      price: DecimalText,
+      at: Time,
+      commission: orNull(DecimalText),
+      realizedPnl: orNull(DecimalText),
+    }),
+  ),
+  createdAt: Time,
+  updatedAt: Time,
+});
+
+export const FateView = Type.Object({
+  clientOrderId: Type.String(),
+  fate: Type.String({ description: 'requested, settled, closed, unavailable, ...' }),
+  order: OrderView,
+});
+
+export const TradingView = Type.Object({
+  state: Type.Enum(['open', 'reducing', 'halted']),
+  reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String(), since: Time })),
+});
+
+export const PreviewView = Type.Object({
+  accepted: Type.Boolean({ description: 'whether the broker would take it' }),
+  reason: orNull(ReasonView),
+  preview: orNull(Type.Record(Type.String(), orNull(Type.String()))),
+  gate: Type.Object({ approved: Type.Boolean(), reasons: Type.Array(ReasonView) }),
+});
+
+export const PositionView = Type.Object({
+  account: Type.String(),
+  instrument: Type.String(),
+  contract: ContractInput,
+  quantity: DecimalText,
+  averageCost: orNull(DecimalText),
+  marketPrice: orNull(DecimalText),
+  unrealizedPnl: orNull(DecimalText),
+  realizedPnl: orNull(DecimalText),
+  confirmed: Type.Boolean({ description: "whether the broker's own position agrees" }),
+});
+
+export const ExecutionView = Type.Object({
+  execId: Type.String(),
+  clientOrderId: orNull(Type.String()),
+  account: Type.String(),
+  instrument: Type.String(),
+  side: Type.Enum(['buy', 'sell']),
+  quantity: DecimalText,
+  price: DecimalText,
+  commission: orNull(DecimalText),
+  currency: Type.String(),
+  realizedPnl: orNull(DecimalText),
+  at: Time,
+});
+
+export const AccountView = Type.Object({
+  accounts: Type.Array(Type.String()),
+  values: Type.Array(
+    Type.Object({
+      account: Type.String(),
+      key: Type.String(),
+      value: Type.String(),
+      currency: Type.String(),
+      at: Time,
+    }),
+  ),
+  summary: orNull(Type.Record(Type.String(), Type.String())),
+});
+
+export const PnlView = Type.Object({
+  accounts: Type.Array(
+    Type.Object({
+      account: Type.String(),
+      daily: orNull(DecimalText),
+      unrealized: orNull(DecimalText),
+      realized: orNull(DecimalText),
+      at: orNull(Time),
+    }),
+  ),
+});
+
+export const ContractView = Type.Object({
+  instrument: Type.String(),
+  contract: ContractInput,
+  longName: Type.String(),
+  minTick: Type.Number(),
+  timeZone: Type.String(),
+  tradingHours: Type.String(),
+  liquidHours: Type.String(),
+  validExchanges: Type.Array(Type.String()),
+  orderTypes: Type.Array(Type.String()),
+});
+
+export const MatchView = Type.Object({
+  instrument: Type.String(),
+  contract: ContractInput,
+  description: Type.String(),
+  derivativeSecTypes: Type.Array(Type.String()),
+});
+
+const figure = Type.Optional(Type.Number());
+
+export const QuoteView = Type.Object({
+  key: Type.String(),
+  bid: figure,
+  ask: figure,
+  bidSize: figure,
+  askSize: figure,
+  last: figure,
+  lastSize: figure,
+  volume: figure,
+  open: figure,
+  high: figure,
+  low: figure,
+  close: figure,
+  status: Type.Enum(['live', 'delayed', 'frozen', 'stale', 'halted']),
+  merged: figure,
+  ts: Type.Number({ description: "when TWS's bytes were read, ms since the epoch" }),
+});
+
+export const BarView = Type.Object({
+  time: Time,
+  open: Type.Number(),
+  high: Type.Number(),
+  low: Type.Number(),
+  close: Type.Number(),
+  volume: Type.Number(),
+  wap: Type.Number(),
+  count: Type.Number(),
+});
+
+export const FactView = Type.Object({
+  seq: Type.Integer(),
+  ts: Type.Number(),
+  channel: orNull(Type.Enum(['orders', 'positions', 'alerts', 'health'])),
+  event: Type.String(),
+  payload: Type.Record(Type.String(), Type.Unknown()),
+});
+
+export const ProblemView = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+  },
+  { description: 'RFC 9457' },
+);
