@@ -2,6 +2,7 @@
  * The supervisor of all market-data lines: counts their readers, keeps them below TWS's limit, and passes on what the
  * connection says. One subscription actor per line; a dead one is replaced a few times, then given up.
  */
+import type { ActorRefFrom } from 'xstate';
 import { assertEvent, assign, enqueueActions, setup } from 'xstate';
 import type { LineRow, MarketCommand, MarketLinkFact } from './market.ts';
 import { farmServes } from './market.ts';
@@ -51,6 +52,10 @@ const isIdle = (row: LineRow): boolean => row.readers === 0;
 
 export const rowOf = (rows: readonly LineRow[], key: string): LineRow | undefined =>
   rows.find((row) => row.key === key);
+
+function orphanOf(subscription: ActorRefFrom<typeof subscriptionMachine> | undefined) {
+  return subscription?.getSnapshot().children?.line;
+}
 
 const changed = (rows: readonly LineRow[], key: string, change: Partial<LineRow>): readonly LineRow[] =>
   rows.map((row) => (row.key === key ? { ...row, ...change } : row));
@@ -176,8 +181,11 @@ export const marketMachine = setup({
       return { rows: changed(context.rows, key, { standing, reason, retryAfterMs }) };
     }),
     /** A dead actor goes back to the queue and is started again from there; one that keeps dying does not. */
-    buryLine: enqueueActions(({ context, event, enqueue }) => {
+    buryLine: enqueueActions(({ context, event, self, enqueue }) => {
       const actorId = 'actorId' in event && typeof event.actorId === 'string' ? event.actorId : '';
+      // A crashed actor leaves its children running, and only their parent could stop them.
+      const orphan = orphanOf(self.getSnapshot().children[actorId]);
+      if (orphan) enqueue.sendTo(orphan, { type: 'line.close' });
       const row = context.rows.find(({ key }) => actorIdOf(key) === actorId);
       enqueue.stopChild(actorId);
       if (!row) return;

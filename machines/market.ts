@@ -123,7 +123,9 @@ export type LineCommand =
   /** the values are not to be trusted until the next tick; no silence is measured */
   | { readonly type: 'line.doubt' }
   /** the same, and silence is measured from now on */
-  | { readonly type: 'line.check' };
+  | { readonly type: 'line.check' }
+  /** the subscription is dead: give the line back to TWS */
+  | { readonly type: 'line.close' };
 
 /** What the connection says that matters to market data. */
 export type MarketLinkFact =

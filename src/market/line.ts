@@ -33,18 +33,20 @@ export interface LineOptions {
 export function createLineLogic({ lines, quotes, freshness, now }: LineOptions) {
   return fromCallback<LineCommand, LineInput>(({ input, sendBack, receive }) => {
     const line = new OpenLine(quotes.cell(input.key), input.contract, now, sendBack);
-    freshness.add(line);
-    receive((command) => {
-      if (command.type === 'line.check') line.check();
-      else line.doubt();
-    });
     const opened = lines.openLine(input.contract, line);
-    if ('failed' in opened) line.ended(opened.failed, opened.retryAfterMs ?? null);
-    return () => {
+    freshness.add(line);
+    const close = (): void => {
       freshness.remove(line);
       line.shut();
       if (!('failed' in opened)) opened.close();
     };
+    receive((command) => {
+      if (command.type === 'line.check') line.check();
+      else if (command.type === 'line.doubt') line.doubt();
+      else close();
+    });
+    if ('failed' in opened) line.ended(opened.failed, opened.retryAfterMs ?? null);
+    return close;
   });
 }
 
