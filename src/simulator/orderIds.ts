@@ -1,0 +1,49 @@
+/** The order ids that each client id has used. They outlive connections, as in TWS. */
+export class OrderIds {
+  readonly #next = new Map<number, number>();
+  readonly #held = new Map<number, Set<number>>();
+  readonly #first: number;
+  #override: number | null = null;
+
+  constructor(first = 1) {
+    this.#first = first;
+  }
+
+  /** The id that nextValidId announces; the same until one is used. */
+  next(clientId: number): number {
+    return this.#next.get(clientId) ?? this.#override ?? this.#first;
+  }
+
+  /** Ids below the next one are spent. */
+  isSpent(clientId: number, orderId: number): boolean {
+    return orderId < this.next(clientId);
+  }
+
+  /** Notes an id that was used by the client, or shown to it. */
+  use(clientId: number, orderId: number): void {
+    if (orderId >= this.next(clientId)) this.#next.set(clientId, orderId + 1);
+  }
+
+  /** An order that was sent with transmit 0 is in no book yet, but may be changed. */
+  hold(clientId: number, orderId: number, isHeld: boolean): void {
+    let held = this.#held.get(clientId);
+    if (held === undefined) {
+      held = new Set();
+      this.#held.set(clientId, held);
+    }
+    if (isHeld) held.add(orderId);
+    else held.delete(orderId);
+  }
+
+  isHeld(clientId: number, orderId: number): boolean {
+    return this.#held.get(clientId)?.has(orderId) ?? false;
+  }
+
+  /** From now on the client (or, without one, every client) is told this id. It may be lower than before. */
+  set(nextValidId: number, clientId?: number): void {
+    if (clientId === undefined) {
+      this.#next.clear();
+      this.#override = nextValidId;
+    } else this.#next.set(clientId, nextValidId);
+  }
+}

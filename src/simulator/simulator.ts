@@ -1,0 +1,105 @@
+import { realClock, VirtualClock } from './clock.ts';
+import { Faults } from './faults.ts';
+import { type FloodOptions, type FloodResult, flood } from './flood.ts';
+import { Gateway } from './gateway.ts';
+import { type Limits, TWS_LIMITS } from './limits.ts';
+import type { Clock, Exchange } from './model.ts';
+import { type ConformanceRecord, type InboundRecord, type ReceivedFilter, select } from './records.ts';
+import { Server } from './server.ts';
+import { seededRandom } from './shuffle.ts';
+
+export interface SimulatorOptions {
+  /** only loopback is ever bound */
+  readonly host?: '127.0.0.1';
+  /** 0 or absent: a free one */
+  readonly port?: number;
+  /** the same seed gives the same market and the same faults */
+  readonly seed?: number;
+  /** default: the machine's time */
+  readonly clock?: Clock;
+  /** default: one paper account */
+  readonly accounts?: readonly string[];
+  /** default: the built-in exchange, closed together with the simulator */
+  readonly exchange?: Exchange;
+  /** default: those of a TWS; `UNLIMITED` for load tests */
+  readonly limits?: Partial<Limits>;
+  /** how often the built-in market moves, ms */
+  readonly tickIntervalMs?: number;
+  /** IANA name of the gateway's time zone */
+  readonly timeZone?: string;
+  /** the first id that nextValidId announces to a client */
+  readonly firstOrderId?: number;
+  /** the client that hears everybody's orders; none by default */
+  readonly masterClientId?: number;
+  readonly log?: (line: string) => void;
+}
+
+export interface ClientInfo {
+  readonly session: number;
+  /** null before START_API */
+  readonly clientId: number | null;
+  readonly version: number;
+}
+
+export interface Simulator {
+  readonly port: number;
+  readonly exchange: Exchange;
+  readonly faults: Faults;
+  readonly clock: Clock;
+  /** What reached the wire, oldest first; bounded by `limits.recordedMessages`. */
+  received(filter?: ReceivedFilter): readonly InboundRecord[];
+  /** Where a client and the codec disagreed: fields left over, fields missing. Empty when all is well. */
+  conformance(): readonly ConformanceRecord[];
+  clients(): readonly ClientInfo[];
+  /** Valid ticks to open market-data lines, for load tests. */
+  flood(options: FloodOptions): Promise<FloodResult>;
+  /** Moves a virtual clock; rejects with any other. */
+  advance(ms: number): void;
+  close(): Promise<void>;
+}
+
+/** A gateway on loopback that speaks the TWS API to any client. Resolves when it listens; rejects when the port is taken. */
+export async function createSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
+  const clock = options.clock ?? realClock;
+  const random = seededRandom(options.seed ?? 1);
+  const { exchange } = options;
+  if (exchange === undefined) throw new Error('exchange: missing');
+  const gateway = new Gateway({
+    exchange,
+    clock,
+    limits: { ...TWS_LIMITS, ...options.limits },
+    zone: options.timeZone ?? 'America/New_York',
+    firstOrderId: options.firstOrderId ?? 1,
+    masterClientId: options.masterClientId ?? null,
+    log: options.log ?? (() => undefined),
+  });
+  const server = new Server(gateway);
+  const faults = new Faults(gateway, server, random);
+  await server.open(options.port ?? 0);
+  return {
+    get port() {
+      return server.port;
+    },
+    exchange,
+    faults,
+    clock,
+    received: (filter = {}) => select(gateway.inbound.list(), filter),
+    conformance: () => gateway.conformance.list(),
+    clients: () =>
+      [...gateway.connections].map(({ number, clientId, version, isStarted }) => ({
+        session: number,
+        clientId: isStarted ? clientId : null,
+        version,
+      })),
+    flood: (floodOptions) => flood(gateway, floodOptions, random),
+    advance: (ms) => {
+      if (!(clock instanceof VirtualClock)) throw new Error('advance: the simulator runs on real time');
+      clock.advance(ms);
+    },
+    close: async () => {
+      await server.close();
+      gateway.close();
+      if (options.exchange === undefined) exchange.close();
+    },
+  };
+}

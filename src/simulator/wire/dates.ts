@@ -1,0 +1,163 @@
+/** Date-times of the wire. From server version 174 on they carry a time zone, before they have two spaces and none. */
+
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+function formatter(zone: string): Intl.DateTimeFormat {
+  let found = formatters.get(zone);
+  if (found === undefined) {
+    found = new Intl.DateTimeFormat('en-US', {
+      timeZone: zone,
+      hourCycle: 'h23',
+      year: 'numeric',
+      month: '2-digit',
+      day: '2-digit',
+      hour: '2-digit',
+      minute: '2-digit',
+      second: '2-digit',
+    });
+    formatters.set(zone, found);
+  }
+  return found;
+}
+
+interface WallTime {
+  readonly date: string;
+  readonly time: string;
+}
+
+/** `yyyymmdd` and `hh:mm:ss` as a clock in `zone` shows them. */
+export function wallTime(ms: number, zone: string): WallTime {
+  const part: Record<string, string> = {};
+  for (const { type, value } of formatter(zone).formatToParts(ms)) part[type] = value;
+  return {
+    date: `${part['year'] ?? ''}${part['month'] ?? ''}${part['day'] ?? ''}`,
+    time: `${part['hour'] ?? ''}:${part['minute'] ?? ''}:${part['second'] ?? ''}`,
+  };
+}
+
+/** A date-time for this server version: `20260130 10:46:26 America/New_York`, below 174 `20260130  10:46:26`. */
+export function dateTime(ms: number, zone: string, version: number): string {
+  const { date, time } = wallTime(ms, zone);
+  return version >= 174 ? `${date} ${time} ${zone}` : `${date}  ${time}`;
+}
+
+/** With its zone at every version, as completed orders and the greeting have it. */
+export function zonedDateTime(ms: number, zone: string): string {
+  const { date, time } = wallTime(ms, zone);
+  return `${date} ${time} ${zone}`;
+}
+
+const ZONE_NAMES: Readonly<Record<string, string>> = {
+  EST: 'America/New_York',
+  EDT: 'America/New_York',
+  CST: 'America/Chicago',
+  CDT: 'America/Chicago',
+  MST: 'America/Denver',
+  PST: 'America/Los_Angeles',
+  PDT: 'America/Los_Angeles',
+  GMT: 'UTC',
+};
+
+function offsetMs(ms: number, zone: string): number {
+  const { date, time } = wallTime(ms, zone);
+  const shown = Date.UTC(
+    Number(date.slice(0, 4)),
+    Number(date.slice(4, 6)) - 1,
+    Number(date.slice(6, 8)),
+    Number(time.slice(0, 2)),
+    Number(time.slice(3, 5)),
+    Number(time.slice(6, 8)),
+  );
+  return shown - Math.floor(ms / 1000) * 1000;
+}
+
+/**
+ * ms since the epoch of `yyyymmdd hh:mm:ss [zone]` (one or two spaces), `yyyymmdd-hh:mm:ss` (UTC) or `yyyymmdd`;
+ * null when it is none of these or names an unknown zone. `defaultZone` is for those without a zone.
+ */
+export function parseDateTime(text: string, defaultZone: string): number | null {
+  const match = /^(\d{4})(\d{2})(\d{2})(?:(-| +)(\d{1,2}):(\d{2})(?::(\d{2}))?(?: +(\S.*))?)?$/.exec(
+    text.trim(),
+  );
+  if (match === null) return null;
+  const [, year, month, day, separator, hour, minute, second, namedZone] = match;
+  const asUtc = Date.UTC(
+    Number(year),
+    Number(month) - 1,
+    Number(day),
+    Number(hour ?? 0),
+    Number(minute ?? 0),
+    Number(second ?? 0),
+  );
+  if (Number.isNaN(asUtc) || new Date(asUtc).getUTCDate() !== Number(day)) return null;
+  const zone = namedZone ?? (separator === '-' ? 'UTC' : defaultZone);
+  try {
+    const known = ZONE_NAMES[zone] ?? zone;
+    const first = asUtc - offsetMs(asUtc, known);
+    return asUtc - offsetMs(first, known);
+  } catch {
+    return null;
+  }
+}
+
+const DURATION_SECONDS: Readonly<Record<string, number>> = {
+  S: 1,
+  D: 86_400,
+  W: 7 * 86_400,
+  M: 30 * 86_400,
+  Y: 365 * 86_400,
+};
+
+/** Seconds of `1 D`, `3600 S`, `2 W`, `1 M`, `1 Y`; null when it is none of these. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d{1,9}) ([SDWMY])$/.exec(text.trim());
+  const unit = DURATION_SECONDS[match?.[2] ?? ''];
+  const count = Number(match?.[1] ?? 0);
+  return unit === undefined || count === 0 ? null : count * unit;
+}
+
+const PERIOD_SECONDS: Readonly<Record<string, number>> = {
+  second: 1,
+  minute: 60,
+  hour: 3600,
+  day: 86_400,
+  week: 7 * 86_400,
+  month: 30 * 86_400,
+  year: 365 * 86_400,
+};
+
+/** Seconds of a histogram's period such as `1 week` or `3 days`; null when it is none. */
+export function parsePeriod(text: string): number | null {
+  const match = /^(\d{1,6}) ?([a-z]+?)s?$/i.exec(text.trim());
+  const unit = PERIOD_SECONDS[(match?.[2] ?? '').toLowerCase()];
+  const count = Number(match?.[1] ?? 0);
+  return unit === undefined || count === 0 ? null : count * unit;
+}
+
+/** The bar sizes that TWS knows, in seconds. */
+export const BAR_SECONDS: Readonly<Record<string, number>> = {
+  '1 secs': 1,
+  '1 sec': 1,
+  '5 secs': 5,
+  '10 secs': 10,
+  '15 secs': 15,
+  '30 secs': 30,
+  '1 min': 60,
+  '2 mins': 120,
+  '3 mins': 180,
+  '5 mins': 300,
+  '10 mins': 600,
+  '15 mins': 900,
+  '20 mins': 1200,
+  '30 mins': 1800,
+  '1 hour': 3600,
+  '2 hours': 7200,
+  '3 hours': 10_800,
+  '4 hours': 14_400,
+  '8 hours': 28_800,
+  '1 day': 86_400,
+  '1W': 7 * 86_400,
+  '1 week': 7 * 86_400,
+  '1M': 30 * 86_400,
+  '1 month': 30 * 86_400,
+};
