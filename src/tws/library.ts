@@ -33,8 +33,13 @@ export interface Connection {
   readonly readAt: number;
   /** Bytes that the peer has not taken yet. */
   readonly unsentBytes: number;
-  /** Runs one request. True: its bytes were handed to the socket within this call. False: none was, and none will be. */
-  write(request: (api: IBApi) => void): boolean;
+  /**
+   * Runs one request. Null: its bytes were handed to the socket within this call. Otherwise why none was and none
+   * ever will be.
+   */
+  write(request: (api: IBApi) => void): string | null;
+  /** Reports the message being handled as undecodable. */
+  complain(problem: string): void;
   /** Drops the socket at once; nothing is heard or sent from then on. Idempotent. */
   close(): void;
 }
@@ -158,21 +163,30 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
       return socket.writableLength;
     },
     write(request) {
-      if (!open || !socket.writable) return false;
+      if (!open || !socket.writable) return 'not-connected';
       const before = writes;
       const { commands } = controller;
+      let problem = 'not-written';
+      const note = (error: Error): void => {
+        problem = `not-encodable: ${error.message}`;
+      };
+      // The encoder refuses with an error event what the server's version does not know.
+      api.on(EventName.error, note);
       try {
         request(api);
+      } catch (error) {
+        problem = `not-encodable: ${error instanceof Error ? error.message : String(error)}`;
       } finally {
-        if (writes === before) {
-          // Not written: the library keeps it for later or stumbled over it. Neither may reach the socket any more.
-          commands._commands.length = 0;
-          commands._commandsCurrent.length = 0;
-          if (commands._processing) commands._processing = false;
-        }
+        api.off(EventName.error, note);
       }
-      return writes > before;
+      if (writes > before) return null;
+      // The library keeps it for later or stumbled over it. Neither may reach the socket any more.
+      commands._commands.length = 0;
+      commands._commandsCurrent.length = 0;
+      commands._processing = false;
+      return problem;
     },
+    complain: undecodable,
     close,
   };
 }

@@ -35,7 +35,7 @@ export interface PacingClock {
 export interface PacedMessage {
   readonly lane: Lane;
   /** names the message for `withdraw` */
-  readonly key?: string;
+  readonly key: string;
   /** hands the message to the socket; called at most once */
   send(): void;
   /** instead of `send`, at most once: the message never leaves */
@@ -54,8 +54,8 @@ export interface LaneFigures {
 export interface Pacer {
   /** Sends within this call when the pace allows and nothing of its lane waits; later, in order, otherwise. */
   submit(message: PacedMessage): void;
-  /** Withholds what waits under this key; how many that were. */
-  withdraw(key: string, reason: string): number;
+  /** Withholds what waits under such keys; how many that were. */
+  withdraw(matches: (key: string) => boolean, reason: string): number;
   /** TWS complained: half the pace for a while. */
   slowDown(): void;
   /** Withholds all that waits, and all that comes. */
@@ -160,12 +160,12 @@ export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
       queue.push({ message, since: clock.now() });
       drain();
     },
-    withdraw(key, reason) {
+    withdraw(matches, reason) {
       let count = 0;
       for (const lane of lanes) {
-        const gone = queues[lane].filter(({ message }) => message.key === key);
+        const gone = queues[lane].filter(({ message }) => matches(message.key));
         if (gone.length === 0) continue;
-        queues[lane] = queues[lane].filter(({ message }) => message.key !== key);
+        queues[lane] = queues[lane].filter(({ message }) => !matches(message.key));
         count += gone.length;
         for (const { message } of gone) message.withhold(reason);
       }

@@ -1,0 +1,176 @@
+/** Market-data lines: ticks go from the socket to their sink within the same turn, one map lookup each. */
+
+import { EventName, MarketDataType } from '@stoqey/ib';
+import type { Contract } from '../../machines/instrument.ts';
+import type { DataKind, Line, QuoteField, RequestFailure, TickSink } from '../../machines/market.ts';
+import { meaningOf } from './codes.ts';
+import { toIbContract } from './orders.ts';
+import { notConnected } from './requests.ts';
+import { settled } from './translate.ts';
+import type { Wire } from './wire.ts';
+
+/** By TWS's tick type; holes are types that change no field of a quote. */
+const priceFields: (QuoteField | undefined)[] = [];
+const sizeFields: (QuoteField | undefined)[] = [];
+for (const [type, field] of [
+  [1, 'bid'],
+  [2, 'ask'],
+  [4, 'last'],
+  [6, 'high'],
+  [7, 'low'],
+  [9, 'close'],
+  [14, 'open'],
+  [66, 'bid'],
+  [67, 'ask'],
+  [68, 'last'],
+  [72, 'high'],
+  [73, 'low'],
+  [75, 'close'],
+  [76, 'open'],
+] as const) {
+  priceFields[type] = field;
+}
+for (const [type, field] of [
+  [0, 'bidSize'],
+  [3, 'askSize'],
+  [5, 'lastSize'],
+  [8, 'volume'],
+  [69, 'bidSize'],
+  [70, 'askSize'],
+  [71, 'lastSize'],
+  [74, 'volume'],
+] as const) {
+  sizeFields[type] = field;
+}
+
+const haltedType = 49;
+const firstDelayedType = 66;
+const lastDelayedType = 76;
+
+const dataKinds: readonly (DataKind | undefined)[] = [
+  undefined,
+  'live',
+  'frozen',
+  'delayed',
+  'delayedFrozen',
+];
+
+interface OpenLine {
+  readonly sink: TickSink;
+  kind: DataKind | null;
+}
+
+export interface Lines {
+  open(wire: Wire | null, contract: Contract, sink: TickSink): Line | RequestFailure;
+  attach(wire: Wire): void;
+  /** Ends every line; each sink hears of it once. */
+  detach(): void;
+  /** True when the id is of a line. */
+  error(id: number, code: number, message: string): boolean;
+  readonly count: number;
+  /** ticks handed to sinks so far */
+  readonly ticks: number;
+}
+
+export function createLines(nextId: () => number): Lines {
+  const open = new Map<number, OpenLine>();
+  let ticks = 0;
+  let delayedAllowed = false;
+
+  const setKind = (line: OpenLine, kind: DataKind, at: number): void => {
+    if (line.kind === kind) return;
+    line.kind = kind;
+    line.sink.dataKind(kind, at);
+  };
+
+  const end = (
+    id: number,
+    line: OpenLine,
+    code: string,
+    message: string,
+    retryAfterMs: number | null,
+  ): void => {
+    if (open.delete(id)) line.sink.ended({ code, message }, retryAfterMs);
+  };
+
+  return {
+    open(wire, contract, sink) {
+      if (!wire) return notConnected;
+      const id = nextId();
+      const key = `line:${id}`;
+      const line: OpenLine = { sink, kind: null };
+      open.set(id, line);
+      if (!delayedAllowed) {
+        delayedAllowed = true;
+        // Delayed data where live data is not subscribed; live data stays live.
+        wire.send('data', 'marketDataType', (api) => api.reqMarketDataType(MarketDataType.DELAYED));
+      }
+      wire.send(
+        'data',
+        key,
+        (api) => api.reqMktData(id, toIbContract(contract), '', false, false),
+        (reason) => end(id, line, reason, `the request was not sent: ${reason}`, 1_000),
+      );
+      return {
+        close() {
+          if (!open.delete(id)) return;
+          if (wire.pacer.withdraw((waiting) => waiting === key, 'closed') > 0) return;
+          wire.send('data', key, (api) => api.cancelMktData(id));
+        },
+      };
+    },
+
+    attach({ connection }) {
+      const { api } = connection;
+      delayedAllowed = false;
+      api.on(EventName.tickPrice, (id, type, price) => {
+        const line = open.get(id);
+        const field = priceFields[type];
+        // -1 says that there is no such price now, and so does 0 for a quote; the size that follows is 0.
+        if (!line || !field || settled(price) === null || price === -1 || price === 0) return;
+        ticks += 1;
+        if (type >= firstDelayedType && type <= lastDelayedType && line.kind === null) {
+          setKind(line, 'delayed', connection.readAt);
+        }
+        line.sink.tick(field, price, connection.readAt);
+      });
+      api.on(EventName.tickSize, (id, type, size) => {
+        const line = open.get(id);
+        const field = type === undefined ? undefined : sizeFields[type];
+        if (!line || !field || size === undefined || settled(size) === null || size < 0) return;
+        ticks += 1;
+        line.sink.tick(field, size, connection.readAt);
+      });
+      api.on(EventName.tickGeneric, (id, type, value) => {
+        if (Number(type) !== haltedType) return;
+        // -1 says that nobody knows.
+        if (value !== -1) open.get(id)?.sink.halted(value > 0, connection.readAt);
+      });
+      api.on(EventName.marketDataType, (id, type) => {
+        const line = open.get(id);
+        const kind = dataKinds[type];
+        if (line && kind) setKind(line, kind, connection.readAt);
+      });
+    },
+
+    detach() {
+      for (const [id, line] of [...open]) end(id, line, 'not-connected', 'the session with TWS ended', 1_000);
+    },
+
+    error(id, code, message) {
+      const line = open.get(id);
+      if (!line) return false;
+      const meaning = meaningOf(code).line;
+      if (meaning?.scope === 'ends') end(id, line, String(code), message, meaning.retryAfterMs);
+      else line.sink.noted({ code: String(code), message });
+      return true;
+    },
+
+    get count() {
+      return open.size;
+    },
+    get ticks() {
+      return ticks;
+    },
+  };
+}
