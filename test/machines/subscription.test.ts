@@ -17,7 +17,7 @@ function setUp() {
     if (lines.fails) throw new Error('the port is broken');
     lines.opened += 1;
     lines.open += 1;
-    lines.openedAt.push(time.scheduler.frame);
+    lines.openedAt.push(time.elapsed);
     receive((command) => commands.push(command.type));
     return () => {
       lines.open -= 1;
