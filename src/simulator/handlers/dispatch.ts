@@ -52,139 +52,202 @@ export function dispatch(link: Link, desks: Desks, request: Exclude<Request, { t
   const { orders, account, marketData, depth, tickByTick, realTimeBars, history, reference } = desks;
   switch (request.type) {
     case 'placeOrder':
-      return orders.place(request.order);
+      orders.place(request.order);
+      return;
     case 'cancelOrder':
-      return orders.cancel(request.orderId);
+      orders.cancel(request.orderId);
+      return;
     case 'reqGlobalCancel':
-      return orders.cancelAll();
+      orders.cancelAll();
+      return;
     case 'reqOpenOrders':
-      return orders.listOwn();
+      orders.listOwn();
+      return;
     case 'reqAllOpenOrders':
-      return orders.listAll();
+      orders.listAll();
+      return;
     case 'reqAutoOpenOrders':
-      return orders.autoBind(request.autoBind);
+      orders.autoBind(request.autoBind);
+      return;
     case 'reqExecutions':
-      return orders.listExecutions(request);
+      orders.listExecutions(request);
+      return;
     case 'reqCompletedOrders':
-      return orders.listCompleted(request.apiOnly);
+      orders.listCompleted(request.apiOnly);
+      return;
     case 'exerciseOptions':
-      return link.error(request.reqId, 322, unprocessed('No unlapsed position exists in this option'));
+      link.error(request.reqId, 322, unprocessed('No unlapsed position exists in this option'));
+      return;
     case 'reqIds':
-      return link.send([OUT.nextValidId, 1, link.orderIds.next(link.clientId)]);
+      link.send([OUT.nextValidId, 1, link.orderIds.next(link.clientId)]);
+      return;
     case 'reqManagedAccts':
-      return link.send([OUT.managedAccounts, 1, link.exchange.accounts.join(',')]);
+      link.send([OUT.managedAccounts, 1, link.exchange.accounts.join(',')]);
+      return;
     case 'reqCurrentTime':
-      return link.send([OUT.currentTime, 1, Math.floor(link.clock.now() / 1000)]);
+      link.send([OUT.currentTime, 1, Math.floor(link.clock.now() / 1000)]);
+      return;
     case 'setServerLogLevel':
-      return link.log(`log level ${request.level}`);
+      link.log(`log level ${request.level}`);
+      return;
 
     case 'reqMktData':
-      return marketData.subscribe(request);
+      marketData.subscribe(request);
+      return;
     case 'cancelMktData':
-      return marketData.cancel(request.reqId);
+      marketData.cancel(request.reqId);
+      return;
     case 'reqMarketDataType':
-      return marketData.setType(request.marketDataType);
+      marketData.setType(request.marketDataType);
+      return;
     case 'reqMktDepth':
-      return depth.subscribe(request);
+      depth.subscribe(request);
+      return;
     case 'cancelMktDepth':
-      return depth.cancel(request.reqId);
+      depth.cancel(request.reqId);
+      return;
     case 'reqTickByTickData':
-      return tickByTick.subscribe(request);
+      tickByTick.subscribe(request);
+      return;
     case 'cancelTickByTickData':
-      return tickByTick.cancel(request.reqId);
+      tickByTick.cancel(request.reqId);
+      return;
     case 'reqRealTimeBars':
-      return realTimeBars.subscribe(request);
+      realTimeBars.subscribe(request);
+      return;
     case 'cancelRealTimeBars':
-      return realTimeBars.cancel(request.reqId);
+      realTimeBars.cancel(request.reqId);
+      return;
     case 'calculateImpliedVolatility':
     case 'calculateOptionPrice':
-      return calculate(link, request);
+      calculate(link, request);
+      return;
 
     case 'reqHistoricalData':
-      return history.request(request);
+      history.request(request);
+      return;
     case 'cancelHistoricalData':
-      return history.cancel(request.reqId);
+      history.cancel(request.reqId);
+      return;
     case 'reqHeadTimestamp':
-      return history.headTimestamp(request);
+      history.headTimestamp(request);
+      return;
     case 'reqHistogramData':
-      return history.histogram(request);
+      history.histogram(request);
+      return;
     case 'reqHistoricalTicks':
-      return history.ticks(request);
+      history.ticks(request);
+      return;
 
     case 'reqAccountUpdates':
-      return account.updates(request.subscribe, request.account);
+      account.updates(request.subscribe, request.account);
+      return;
     case 'reqAccountSummary':
-      return account.summary(request);
+      account.summary(request);
+      return;
     case 'cancelAccountSummary':
-      return account.cancelSummary(request.reqId);
+      account.cancelSummary(request.reqId);
+      return;
     case 'reqPositions':
-      return account.positions();
+      account.positions();
+      return;
     case 'cancelPositions':
-      return account.cancelPositions();
+      account.cancelPositions();
+      return;
     case 'reqPositionsMulti':
-      return account.positionsMulti(request);
+      account.positionsMulti(request);
+      return;
     case 'cancelPositionsMulti':
-      return account.cancelPositionsMulti(request.reqId);
+      account.cancelPositionsMulti(request.reqId);
+      return;
     case 'reqAccountUpdatesMulti':
-      return account.updatesMulti(request);
+      account.updatesMulti(request);
+      return;
     case 'cancelAccountUpdatesMulti':
-      return account.cancelUpdatesMulti(request.reqId);
+      account.cancelUpdatesMulti(request.reqId);
+      return;
     case 'reqPnL':
-      return account.pnl(request);
+      account.pnl(request);
+      return;
     case 'cancelPnL':
-      return account.cancelPnl(request.reqId);
+      account.cancelPnl(request.reqId);
+      return;
     case 'reqPnLSingle':
-      return account.pnlSingle(request);
+      account.pnlSingle(request);
+      return;
     case 'cancelPnLSingle':
-      return account.cancelPnlSingle(request.reqId);
+      account.cancelPnlSingle(request.reqId);
+      return;
 
     case 'reqContractDetails':
-      return reference.contractDetails(request);
+      reference.contractDetails(request);
+      return;
     case 'reqMatchingSymbols':
-      return reference.matchingSymbols(request);
+      reference.matchingSymbols(request);
+      return;
     case 'reqSecDefOptParams':
-      return reference.optionParameters(request);
+      reference.optionParameters(request);
+      return;
     case 'reqMarketRule':
-      return reference.marketRule(request.marketRuleId);
+      reference.marketRule(request.marketRuleId);
+      return;
     case 'reqSmartComponents':
-      return reference.smartComponents(request);
+      reference.smartComponents(request);
+      return;
     case 'reqMktDepthExchanges':
-      return reference.depthExchanges();
+      reference.depthExchanges();
+      return;
     case 'reqSoftDollarTiers':
-      return reference.softDollarTiers(request.reqId);
+      reference.softDollarTiers(request.reqId);
+      return;
     case 'reqFamilyCodes':
-      return reference.familyCodes();
+      reference.familyCodes();
+      return;
     case 'reqScannerParameters':
-      return reference.scannerParameters();
+      reference.scannerParameters();
+      return;
     case 'reqScannerSubscription':
-      return reference.scan(request);
+      reference.scan(request);
+      return;
     case 'cancelScannerSubscription':
-      return reference.cancelScan(request.reqId);
+      reference.cancelScan(request.reqId);
+      return;
     case 'queryDisplayGroups':
-      return reference.displayGroups(request.reqId);
+      reference.displayGroups(request.reqId);
+      return;
     case 'subscribeToGroupEvents':
-      return reference.joinGroup(request);
+      reference.joinGroup(request);
+      return;
     case 'updateDisplayGroup':
-      return reference.updateGroup(request);
+      reference.updateGroup(request);
+      return;
     case 'unsubscribeFromGroupEvents':
-      return reference.leaveGroup(request.reqId);
+      reference.leaveGroup(request.reqId);
+      return;
     case 'reqUserInfo':
-      return link.send([OUT.userInfo, request.reqId, '']);
+      link.send([OUT.userInfo, request.reqId, '']);
+      return;
 
     case 'reqNewsProviders':
-      return link.send([OUT.newsProviders, 0]);
+      link.send([OUT.newsProviders, 0]);
+      return;
     case 'reqNewsArticle':
-      return link.error(request.reqId, 10172, 'Failed to request news article:No such article');
+      link.error(request.reqId, 10172, 'Failed to request news article:No such article');
+      return;
     case 'reqHistoricalNews':
     case 'reqWshMetaData':
     case 'reqWshEventData':
-      return link.error(request.reqId, 10276, NO_NEWS);
+      link.error(request.reqId, 10276, NO_NEWS);
+      return;
     case 'reqFundamentalData':
-      return link.error(request.reqId, 10358, 'Fundamentals data is not allowed.');
+      link.error(request.reqId, 10358, 'Fundamentals data is not allowed.');
+      return;
     case 'requestFA':
-      return link.error(-1, 321, NOT_AN_ADVISOR);
+      link.error(-1, 321, NOT_AN_ADVISOR);
+      return;
     case 'replaceFA':
-      return link.error(request.reqId, 321, NOT_AN_ADVISOR);
+      link.error(request.reqId, 321, NOT_AN_ADVISOR);
+      return;
 
     // Nothing is due: bulletins never come here, and the others were answered at once.
     case 'reqNewsBulletins':
@@ -198,7 +261,7 @@ export function dispatch(link: Link, desks: Desks, request: Exclude<Request, { t
     case 'cancelWshEventData':
       return;
     default:
-      return unhandled(request);
+      unhandled(request);
   }
 }
 

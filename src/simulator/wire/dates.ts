@@ -30,8 +30,8 @@ export function wallTime(ms: number, zone: string): WallTime {
   const part: Record<string, string> = {};
   for (const { type, value } of formatter(zone).formatToParts(ms)) part[type] = value;
   return {
-    date: `${part['year'] ?? ''}${part['month'] ?? ''}${part['day'] ?? ''}`,
-    time: `${part['hour'] ?? ''}:${part['minute'] ?? ''}:${part['second'] ?? ''}`,
+    date: `${part.year ?? ''}${part.month ?? ''}${part.day ?? ''}`,
+    time: `${part.hour ?? ''}:${part.minute ?? ''}:${part.second ?? ''}`,
   };
 }
 

@@ -469,7 +469,7 @@ export function decodeRequest(
   const leftover = reader.rest();
   if (leftover.length > 0 && request.type === 'placeOrder') {
     const suspect =
-      request.order.fields['scalePriceIncrement'] === undefined ? 'end of order' : 'scalePriceIncrement';
+      request.order.fields.scalePriceIncrement === undefined ? 'end of order' : 'scalePriceIncrement';
     throw new FieldError(suspect, `${leftover.length} fields are left over after the whole order was read`);
   }
   return { request, leftover };
