@@ -1,0 +1,252 @@
+/**
+ * Asks the broker for its own lists and says when they are complete. Each list has its own deadline and its own
+ * verdict; a failed one never reads as empty.
+ */
+import { assign, enqueueActions, fromPromise, setup } from 'xstate';
+import type { BrokerFact, BrokerOrderIds, Snapshot } from './tws.ts';
+
+export const listKinds = ['openOrders', 'executions', 'completedOrders', 'positions'] as const;
+export type ListKind = (typeof listKinds)[number];
+export type BrokerRow = BrokerFact;
+
+/** One list, and when it was asked for (ms). */
+export interface AskedList {
+  readonly since: number;
+  readonly snapshot: Snapshot<BrokerRow>;
+}
+
+export interface ListVerdict {
+  readonly list: ListKind;
+  readonly outcome: 'complete' | 'failed' | 'asking';
+  readonly rows: number;
+  readonly attempts: number;
+  readonly reason: string | null;
+  /** ms since the epoch; null while nothing came */
+  readonly at: number | null;
+}
+
+export interface Reconciliation {
+  readonly sessionId: string;
+  /** when the earliest of its lists was asked for, ms */
+  readonly since: number;
+  readonly at: number;
+  readonly lists: readonly ListVerdict[];
+  /** every list came whole: what is not in them is not at the broker */
+  readonly conclusive: boolean;
+  readonly openOrders: readonly BrokerOrderIds[];
+  readonly positions: readonly Extract<BrokerFact, { type: 'broker.positionSeen' }>[];
+}
+
+export type ReconciliationEvent =
+  | { readonly type: 'reconciliation.start'; readonly sessionId: string; readonly at: number }
+  | { readonly type: 'reconciliation.stop' }
+  /** somebody doubts: ask again soon */
+  | { readonly type: 'evidence.wanted'; readonly why: string };
+
+export type ReconciliationReport =
+  | { readonly type: 'reconciliation.concluded'; readonly reconciliation: Reconciliation }
+  | {
+      readonly type: 'reconciliation.faltered';
+      readonly list: ListKind;
+      readonly reason: string;
+      readonly at: number;
+    };
+
+interface ReconciliationContext {
+  readonly sessionId: string | null;
+  readonly lists: Readonly<Record<ListKind, ListVerdict>>;
+  readonly rows: Readonly<Record<ListKind, readonly BrokerRow[]>>;
+  readonly since: number;
+  readonly at: number;
+  readonly isWantedAgain: boolean;
+}
+
+const blank = (list: ListKind): ListVerdict => ({
+  list,
+  outcome: 'asking',
+  rows: 0,
+  attempts: 0,
+  reason: null,
+  at: null,
+});
+const nothingYet = {
+  lists: {
+    openOrders: blank('openOrders'),
+    executions: blank('executions'),
+    completedOrders: blank('completedOrders'),
+    positions: blank('positions'),
+  },
+  rows: { openOrders: [], executions: [], completedOrders: [], positions: [] },
+  since: 0,
+  at: 0,
+};
+
+type Done = { readonly output: AskedList };
+
+const region = (list: ListKind) =>
+  ({
+    initial: 'asking',
+    states: {
+      asking: {
+        invoke: {
+          src: 'askBroker',
+          input: { list },
+          onDone: [
+            {
+              guard: { type: 'isComplete' },
+              target: 'complete',
+              actions: { type: 'keepList', params: { list } },
+            },
+            { target: 'failed', actions: { type: 'noteFailure', params: { list } } },
+          ],
+          onError: { target: 'failed', actions: { type: 'noteBreakdown', params: { list } } },
+        },
+      },
+      failed: {
+        // Nothing that decides about money hangs on the list of completed orders: the others can conclude without it.
+        always: { guard: { type: 'canDoWithout', params: { list } }, target: 'complete' },
+        after: { nextAttempt: 'asking' },
+      },
+      complete: { type: 'final' },
+    },
+  }) as const;
+
+export const reconciliationMachine = setup({
+  types: {
+    context: {} as ReconciliationContext,
+    events: {} as ReconciliationEvent,
+    tags: {} as 'reconciled' | 'reconciling',
+  },
+  actors: {
+    askBroker: fromPromise<AskedList, { list: ListKind }>(() => {
+      throw new Error('port "askBroker" was not provided');
+    }),
+  },
+  guards: {
+    isComplete: ({ event }) => (event as unknown as Done).output.snapshot.outcome === 'complete',
+    canDoWithout: ({ context }, { list }: { list: ListKind }) =>
+      list === 'completedOrders' && context.lists.completedOrders.attempts >= 2,
+    isWantedAgain: ({ context }) => context.isWantedAgain,
+  },
+  actions: {
+    begin: assign(({ event }) => {
+      const { sessionId, at } = event as Extract<ReconciliationEvent, { type: 'reconciliation.start' }>;
+      return { ...nothingYet, sessionId, at, isWantedAgain: false };
+    }),
+    beginAgain: assign(({ context }) => ({ ...nothingYet, at: context.at, isWantedAgain: false })),
+    keepList: assign(({ context, event }, { list }: { list: ListKind }) => {
+      const { since, snapshot } = (event as unknown as Done).output;
+      if (snapshot.outcome !== 'complete') return {};
+      const attempts = context.lists[list].attempts + 1;
+      const verdict: ListVerdict = {
+        list,
+        outcome: 'complete',
+        rows: snapshot.rows.length,
+        attempts,
+        reason: null,
+        at: snapshot.at,
+      };
+      return {
+        lists: { ...context.lists, [list]: verdict },
+        rows: { ...context.rows, [list]: snapshot.rows },
+        since: context.since === 0 ? since : Math.min(context.since, since),
+        at: Math.max(context.at, snapshot.at),
+      };
+    }),
+    noteFailure: enqueueActions(({ context, event, enqueue }, { list }: { list: ListKind }) => {
+      const { snapshot } = (event as unknown as Done).output;
+      const reason = snapshot.outcome === 'failed' ? snapshot.reason : 'unknown';
+      const verdict: ListVerdict = {
+        ...context.lists[list],
+        outcome: 'failed',
+        attempts: context.lists[list].attempts + 1,
+        reason,
+        at: snapshot.at,
+      };
+      enqueue.assign({ lists: { ...context.lists, [list]: verdict } });
+      enqueue.sendParent({
+        type: 'reconciliation.faltered',
+        list,
+        reason,
+        at: snapshot.at,
+      } satisfies ReconciliationReport);
+    }),
+    noteBreakdown: assign(({ context, event }, { list }: { list: ListKind }) => {
+      const error = (event as unknown as { error: unknown }).error;
+      const reason = error instanceof Error ? error.message : String(error);
+      const former = context.lists[list];
+      return {
+        lists: {
+          ...context.lists,
+          [list]: { ...former, outcome: 'failed', attempts: former.attempts + 1, reason },
+        },
+      };
+    }),
+    conclude: enqueueActions(({ context, enqueue }) => {
+      const lists = Object.values(context.lists);
+      const reconciliation: Reconciliation = {
+        sessionId: context.sessionId ?? '',
+        since: context.since,
+        at: context.at,
+        lists,
+        conclusive: lists.every(({ outcome }) => outcome === 'complete'),
+        openOrders: context.rows.openOrders.flatMap((row) =>
+          row.type === 'broker.orderSeen' ? [row.ids] : [],
+        ),
+        positions: context.rows.positions.flatMap((row) => (row.type === 'broker.positionSeen' ? [row] : [])),
+      };
+      enqueue.sendParent({ type: 'reconciliation.concluded', reconciliation } satisfies ReconciliationReport);
+    }),
+    wantAgain: assign({ isWantedAgain: true }),
+    forgetSession: assign({ ...nothingYet, sessionId: null, isWantedAgain: false }),
+  },
+  delays: {
+    nextAttempt: ({ context }) =>
+      Math.min(
+        15_000,
+        500 * 2 ** Math.max(0, ...Object.values(context.lists).map(({ attempts }) => attempts - 1)),
+      ),
+    /** doubts that come together are answered together */
+    pause: 500,
+    /** lists of a quiet book are compared this often */
+    routine: 60_000,
+  },
+}).createMachine({
+  id: 'reconciliation',
+  context: { ...nothingYet, sessionId: null, isWantedAgain: false },
+  initial: 'idle',
+  on: {
+    'reconciliation.start': { target: '.gathering', actions: 'begin', reenter: true },
+    'reconciliation.stop': { target: '.idle', actions: 'forgetSession' },
+  },
+  states: {
+    idle: {},
+    gathering: {
+      tags: 'reconciling',
+      type: 'parallel',
+      states: {
+        openOrders: region('openOrders'),
+        executions: region('executions'),
+        completedOrders: region('completedOrders'),
+        positions: region('positions'),
+      },
+      on: { 'evidence.wanted': { actions: 'wantAgain' } },
+      onDone: { target: 'settled', actions: 'conclude' },
+    },
+    settled: {
+      tags: 'reconciled',
+      initial: 'quiet',
+      states: {
+        quiet: {
+          always: { guard: 'isWantedAgain', target: 'pausing' },
+          after: { routine: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
+          on: { 'evidence.wanted': 'pausing' },
+        },
+        pausing: {
+          after: { pause: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
+          on: { 'evidence.wanted': {} },
+        },
+      },
+    },
+  },
+});

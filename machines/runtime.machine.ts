@@ -1,0 +1,522 @@
+/**
+ * The supervisor. Its import graph is the supervision tree, its root transitions are the one place where it is
+ * written who hears what, and its state says whether orders may be placed.
+ */
+import { assign, enqueueActions, fromCallback, raise, sendTo, setup } from 'xstate';
+import { deskMachine } from './desk.machine.ts';
+import type { DeskAnswer, DeskEvent, DeskReport, OrderRecord } from './desk.ts';
+import { type GateEvent, type GateInput, type GateReport, gateMachine } from './gate.machine.ts';
+import type { JournalCommand, JournalEntry, JournalReport } from './journal.ts';
+import { type LedgerEvent, type LedgerReport, ledgerMachine } from './ledger.machine.ts';
+import { type MarketInput, marketMachine } from './market.machine.ts';
+import type { MarketCommand } from './market.ts';
+import type { Reason } from './order.ts';
+import {
+  type Reconciliation,
+  type ReconciliationEvent,
+  type ReconciliationReport,
+  reconciliationMachine,
+} from './reconciliation.machine.ts';
+import { type TwsInput, twsMachine } from './tws.machine.ts';
+import type { BrokerFact, DispatchFact, LinkReport, TwsCommand } from './tws.ts';
+
+export interface RuntimeInput {
+  readonly tws: TwsInput;
+  readonly gate: GateInput;
+  readonly market: MarketInput;
+}
+
+export type RuntimeEvent =
+  /** what the journal held, before anything else */
+  | {
+      readonly type: 'runtime.restored';
+      readonly desk: Extract<DeskEvent, { type: 'desk.restored' }>;
+      readonly ledger: Extract<LedgerEvent, { type: 'ledger.restored' }>;
+    }
+  | { readonly type: 'runtime.connect' }
+  | { readonly type: 'runtime.drain'; readonly at: number }
+  | { readonly type: 'runtime.stop' }
+  /** a child that cannot be replaced is gone */
+  | { readonly type: 'runtime.failed'; readonly child: string }
+  | Extract<
+      DeskEvent,
+      { type: 'order.submit' | 'order.modify' | 'order.cancel' | 'desk.sweep' | 'desk.raiseOrderId' }
+    >
+  | Extract<LedgerEvent, { type: 'ledger.valued' }>
+  | GateEvent
+  | GateReport
+  | MarketCommand
+  | DeskReport
+  | LedgerReport
+  | ReconciliationReport
+  | JournalReport
+  | LinkReport
+  | BrokerFact
+  | DispatchFact
+  | TwsCommand;
+
+/** What the supervisor says to whoever runs the tree. */
+export type RuntimeEmitted =
+  | { readonly type: 'answered'; readonly requestId: string; readonly answer: DeskAnswer }
+  | {
+      readonly type: 'reviewed';
+      readonly requestId: string;
+      readonly verdict: Extract<GateReport, { type: 'gate.reviewed' }>['verdict'];
+    };
+
+interface RuntimeContext {
+  readonly sessionId: string | null;
+  readonly accounts: readonly string[];
+  readonly journalProblem: string | null;
+  readonly tradingMode: 'paper' | 'live' | 'off';
+  readonly reconciliation: Reconciliation | null;
+  /** ms since the epoch of the newest event that carried a time */
+  readonly at: number;
+  readonly restarts: Readonly<Record<string, number>>;
+  readonly input: RuntimeInput;
+}
+
+/** Children that hold no truth of their own. */
+type Restartable = 'tws' | 'market' | 'reconciliation';
+
+type Of<T extends RuntimeEvent['type']> = Extract<RuntimeEvent, { type: T }>;
+
+/** Why the desk is shut, in words for people. */
+const shutReasons = {
+  starting: 'the runtime is starting',
+  connecting: 'there is no session with TWS',
+  reconciling: "the broker's lists of this session are not complete yet",
+  severed: 'TWS has lost its own connection to IB',
+  'read-only': 'TRADING_MODE=off: this runtime places no orders',
+  'journal-unavailable': 'nothing can be made durable at present',
+  draining: 'the runtime is stopping',
+  failed: 'a part that holds the truth about orders has failed: restart the runtime',
+} as const;
+type ShutCode = keyof typeof shutReasons;
+
+/** How often a child that holds no truth of its own is started again before the process gives up. */
+export const restartsMax = 5;
+
+const asEntries = (records: readonly OrderRecord[]): readonly JournalEntry[] =>
+  records.map(({ fact, order }) => ({ kind: 'order', fact, order }));
+
+const provided = (name: string) =>
+  fromCallback<JournalCommand>(() => {
+    throw new Error(`port "${name}" was not provided`);
+  });
+
+export const runtimeMachine = setup({
+  types: {
+    context: {} as RuntimeContext,
+    input: {} as RuntimeInput,
+    events: {} as RuntimeEvent,
+    emitted: {} as RuntimeEmitted,
+    tags: {} as 'started' | 'reconciled' | 'trading' | 'draining' | 'failed',
+    children: {} as {
+      tws: 'tws';
+      desk: 'desk';
+      gate: 'gate';
+      ledger: 'ledger';
+      reconciliation: 'reconciliation';
+      market: 'market';
+      journal: 'journal';
+    },
+  },
+  actors: {
+    tws: twsMachine,
+    desk: deskMachine,
+    gate: gateMachine,
+    ledger: ledgerMachine,
+    reconciliation: reconciliationMachine,
+    market: marketMachine,
+    journal: provided('journal'),
+  },
+  guards: {
+    isOfThisSession: ({ context, event }) =>
+      (event as Of<'reconciliation.concluded'>).reconciliation.sessionId === context.sessionId,
+    isReadOnly: ({ context }) => context.tradingMode === 'off',
+    isJournalLost: ({ context }) => context.journalProblem !== null,
+    mayRestart: ({ context }, { child }: { child: Restartable }) =>
+      (context.restarts[child] ?? 0) < restartsMax,
+  },
+  actions: {
+    connect: sendTo('tws', { type: 'tws.connect' }),
+    disconnect: sendTo('tws', { type: 'tws.disconnect' }),
+    restoreChildren: enqueueActions(({ event, enqueue }) => {
+      const { desk, ledger } = event as Of<'runtime.restored'>;
+      enqueue.sendTo('ledger', ledger);
+      enqueue.sendTo('desk', desk);
+      for (const position of ledger.positions)
+        enqueue.sendTo('gate', { type: 'gate.positionNoted', position });
+    }),
+    toDesk: enqueueActions(({ event, enqueue }) => enqueue.sendTo('desk', event as DeskEvent)),
+    toGate: enqueueActions(({ event, enqueue }) => enqueue.sendTo('gate', event as GateEvent)),
+    toTws: enqueueActions(({ event, enqueue }) => enqueue.sendTo('tws', event as TwsCommand)),
+    toLedger: enqueueActions(({ event, enqueue }) => enqueue.sendTo('ledger', event as LedgerEvent)),
+    toMarket: enqueueActions(({ event, enqueue }) => enqueue.sendTo('market', event as MarketCommand)),
+    toReconciliation: enqueueActions(({ event, enqueue }) =>
+      enqueue.sendTo('reconciliation', event as ReconciliationEvent),
+    ),
+    journalOrders: enqueueActions(({ event, enqueue }) => {
+      const { records } = event as Of<'journal.append'>;
+      enqueue.sendTo('journal', { type: 'journal.append', entries: asEntries(records) });
+    }),
+    commitOrders: enqueueActions(({ event, enqueue }) => {
+      const { requestId, records } = event as Of<'journal.commit'>;
+      enqueue.sendTo('journal', { type: 'journal.commit', requestId, entries: asEntries(records) });
+    }),
+    journalLedger: enqueueActions(({ event, enqueue }) => {
+      const { facts } = event as Of<'ledger.recorded'>;
+      const entries = facts.map(
+        (fact): JournalEntry =>
+          fact.type === 'position.changed'
+            ? { kind: 'position', at: fact.at, position: fact.position }
+            : {
+                kind: 'execution',
+                at: fact.at,
+                event: fact.type,
+                family: fact.family,
+                execution: fact.execution,
+              },
+      );
+      enqueue.sendTo('journal', { type: 'journal.append', entries });
+      for (const fact of facts) {
+        if (fact.type === 'position.changed')
+          enqueue.sendTo('gate', { type: 'gate.positionNoted', position: fact.position });
+      }
+    }),
+    journalTrading: enqueueActions(({ event, enqueue }) => {
+      const { state, reasons, at } = event as Of<'trading.changed'>;
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'trading', at, state, reasons }],
+      });
+    }),
+    journalLink: enqueueActions(({ event, enqueue }) => {
+      const { type, at, ...detail } = event as LinkReport;
+      enqueue.assign({ at });
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'health', at, event: type, detail }],
+      });
+    }),
+    journalFaltered: enqueueActions(({ event, enqueue }) => {
+      const { type, at, ...detail } = event as Of<'reconciliation.faltered'>;
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'alert', at, event: type, detail }],
+      });
+    }),
+    alertNote: enqueueActions(({ event, enqueue }) => {
+      const { type, at, ...detail } = event as Of<'tws.noted'>;
+      if (detail.severity === 'info') return;
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'alert', at, event: type, detail }],
+      });
+    }),
+    alertUndecodable: enqueueActions(({ event, enqueue }) => {
+      const { type, at, ...detail } = event as Of<'tws.undecodable'>;
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'alert', at, event: type, detail }],
+      });
+      if (detail.concernsOrders) {
+        enqueue.sendTo('reconciliation', {
+          type: 'evidence.wanted',
+          why: 'a message about an order could not be decoded',
+        });
+      }
+    }),
+    alertSurprise: enqueueActions(({ context, event, enqueue }) => {
+      const { type, clientOrderId, fact } = event as Of<'order.surprised'>;
+      const entry: JournalEntry = {
+        kind: 'alert',
+        at: context.at,
+        event: type,
+        detail: { clientOrderId, fact },
+      };
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [entry] });
+    }),
+    noteSession: enqueueActions(({ event, enqueue }) => {
+      const { sessionId, accounts } = event as Of<'tws.ready'>;
+      enqueue.assign({ sessionId, accounts });
+      enqueue.sendTo('gate', { type: 'gate.accountsNoted', accounts });
+    }),
+    forgetSession: enqueueActions(({ event, enqueue }) => {
+      const { at, cause } = event as Of<'tws.lost'>;
+      enqueue.assign({ sessionId: null });
+      enqueue.sendTo('desk', { type: 'session.lost', at, cause });
+      enqueue.sendTo('reconciliation', { type: 'reconciliation.stop' });
+    }),
+    reconcile: enqueueActions(({ context, enqueue }) => {
+      if (context.sessionId === null) return;
+      enqueue.sendTo('reconciliation', {
+        type: 'reconciliation.start',
+        sessionId: context.sessionId,
+        at: context.at,
+      });
+    }),
+    weighLists: enqueueActions(({ event, enqueue }) => {
+      const { reconciliation } = event as Of<'reconciliation.concluded'>;
+      const { at, since, openOrders, positions, conclusive } = reconciliation;
+      enqueue.assign({ reconciliation, at });
+      if (conclusive) enqueue.sendTo('desk', { type: 'desk.evidence', at, since, present: openOrders });
+      enqueue.sendTo('ledger', { type: 'ledger.listed', rows: positions, at });
+      enqueue.sendTo('ledger', { type: 'ledger.settle' });
+    }),
+    shutDesk: sendTo('desk', (_, { code, canCancel }: { code: ShutCode; canCancel: boolean }) => ({
+      type: 'desk.shut' as const,
+      reason: { code, message: shutReasons[code] } satisfies Reason,
+      canCancel,
+    })),
+    openDesk: sendTo('desk', { type: 'desk.open' }),
+    noteJournalLost: assign(({ event }) => ({ journalProblem: (event as Of<'journal.lost'>).message })),
+    noteJournalRecovered: assign({ journalProblem: null }),
+    emitAnswer: enqueueActions(({ event, enqueue }) => {
+      const { requestId, answer } = event as Of<'desk.answered'>;
+      enqueue.emit({ type: 'answered', requestId, answer });
+    }),
+    followVerdict: enqueueActions(({ event, enqueue }) => {
+      const { requestId, verdict } = event as Of<'gate.reviewed'>;
+      enqueue.emit({ type: 'reviewed', requestId, verdict });
+      enqueue.sendTo('desk', event as Of<'gate.reviewed'>);
+    }),
+    countRestart: assign(({ context }, { child }: { child: Restartable }) => ({
+      restarts: { ...context.restarts, [child]: (context.restarts[child] ?? 0) + 1 },
+    })),
+    giveUp: raise((_, { child }: { child: string }) => ({ type: 'runtime.failed' as const, child })),
+    reportLostLink: enqueueActions(({ context, enqueue }) => {
+      if (context.sessionId === null) return;
+      const { sessionId, at } = context;
+      enqueue.raise({
+        type: 'tws.lost',
+        sessionId,
+        cause: 'failed',
+        message: 'the connection actor failed',
+        at,
+      });
+    }),
+    connectAgain: raise({ type: 'runtime.connect' }, { delay: 'restartPause' }),
+    alertFailure: enqueueActions(({ context, event, enqueue }) => {
+      const { type, child } = event as Of<'runtime.failed'>;
+      const entry: JournalEntry = { kind: 'alert', at: context.at, event: type, detail: { child } };
+      if (child !== 'journal') enqueue.sendTo('journal', { type: 'journal.append', entries: [entry] });
+    }),
+  },
+  delays: { restartPause: 1_000 },
+}).createMachine({
+  id: 'runtime',
+  context: ({ input }) => ({
+    sessionId: null,
+    accounts: [],
+    journalProblem: null,
+    tradingMode: input.gate.tradingMode,
+    reconciliation: null,
+    at: 0,
+    restarts: {},
+    input,
+  }),
+  invoke: [
+    {
+      src: 'journal',
+      id: 'journal',
+      systemId: 'journal',
+      onError: { actions: { type: 'giveUp', params: { child: 'journal' } } },
+    },
+    {
+      src: 'gate',
+      id: 'gate',
+      systemId: 'gate',
+      input: ({ context }) => context.input.gate,
+      onError: { actions: { type: 'giveUp', params: { child: 'gate' } } },
+    },
+    {
+      src: 'ledger',
+      id: 'ledger',
+      systemId: 'ledger',
+      onError: { actions: { type: 'giveUp', params: { child: 'ledger' } } },
+    },
+    {
+      src: 'desk',
+      id: 'desk',
+      systemId: 'desk',
+      input: ({ context }) => ({ clientId: context.input.tws.clientId }),
+      onError: { actions: { type: 'giveUp', params: { child: 'desk' } } },
+    },
+  ],
+  type: 'parallel',
+  states: {
+    /** who hears what */
+    routing: {
+      on: {
+        'runtime.restored': { actions: 'restoreChildren' },
+        'order.submit': { actions: 'toDesk' },
+        'order.modify': { actions: 'toDesk' },
+        'order.cancel': { actions: 'toDesk' },
+        'desk.sweep': { actions: 'toDesk' },
+        'desk.raiseOrderId': { actions: 'toDesk' },
+        'desk.answered': { actions: 'emitAnswer' },
+        'gate.review': { actions: 'toGate' },
+        'gate.orderNoted': { actions: 'toGate' },
+        'gate.release': { actions: 'toGate' },
+        'gate.pnlNoted': { actions: 'toGate' },
+        'gate.open': { actions: 'toGate' },
+        'gate.reduce': { actions: 'toGate' },
+        'gate.halt': { actions: 'toGate' },
+        'gate.reviewed': { actions: 'followVerdict' },
+        'trading.changed': { actions: 'journalTrading' },
+        'ledger.book': { actions: 'toLedger' },
+        'ledger.name': { actions: 'toLedger' },
+        'ledger.valued': { actions: 'toLedger' },
+        'ledger.recorded': { actions: 'journalLedger' },
+        'market.acquire': { actions: 'toMarket' },
+        'market.release': { actions: 'toMarket' },
+        'evidence.wanted': { actions: 'toReconciliation' },
+        'reconciliation.concluded': { actions: 'weighLists' },
+        'reconciliation.faltered': { actions: 'journalFaltered' },
+        'journal.append': { actions: 'journalOrders' },
+        'journal.commit': { actions: 'commitOrders' },
+        'journal.committed': { actions: 'toDesk' },
+        'journal.failed': { actions: 'toDesk' },
+        'order.surprised': { actions: 'alertSurprise' },
+        'tws.place': { actions: 'toTws' },
+        'tws.cancel': { actions: 'toTws' },
+        'tws.cancelAll': { actions: 'toTws' },
+        'tws.ready': { actions: ['journalLink', 'toMarket'] },
+        'tws.lost': { actions: ['journalLink', 'toMarket'] },
+        'tws.severed': { actions: ['journalLink', 'toMarket'] },
+        'tws.restored': { actions: ['journalLink', 'toMarket'] },
+        'tws.farmChanged': { actions: ['journalLink', 'toMarket'] },
+        'tws.noted': { actions: 'alertNote' },
+        'tws.undecodable': { actions: 'alertUndecodable' },
+        'broker.commissioned': { actions: ['toDesk', 'toLedger'] },
+        'broker.positionSeen': { actions: 'toLedger' },
+        'broker.*': { actions: 'toDesk' },
+        'dispatch.*': { actions: 'toDesk' },
+      },
+    },
+    /** whether orders may be placed, and if not, why not */
+    phase: {
+      initial: 'starting',
+      on: { 'runtime.failed': '.failed', 'runtime.drain': '.draining', 'runtime.stop': '.stopped' },
+      states: {
+        starting: {
+          entry: { type: 'shutDesk', params: { code: 'starting', canCancel: false } },
+          on: { 'runtime.connect': { target: 'active', actions: 'connect' } },
+        },
+        active: {
+          tags: 'started',
+          initial: 'connecting',
+          on: {
+            'tws.ready': { target: '.reconciling', actions: 'noteSession' },
+            'tws.lost': { target: '.connecting', actions: 'forgetSession' },
+            'journal.lost': { actions: 'noteJournalLost' },
+            'journal.recovered': { actions: 'noteJournalRecovered' },
+            'runtime.connect': { actions: 'connect' },
+          },
+          states: {
+            connecting: { entry: { type: 'shutDesk', params: { code: 'connecting', canCancel: false } } },
+            reconciling: {
+              entry: [{ type: 'shutDesk', params: { code: 'reconciling', canCancel: true } }, 'reconcile'],
+              on: {
+                'reconciliation.concluded': { guard: 'isOfThisSession', target: 'trading' },
+                'tws.severed': 'severed',
+              },
+            },
+            severed: {
+              entry: { type: 'shutDesk', params: { code: 'severed', canCancel: true } },
+              on: { 'tws.restored': 'reconciling' },
+            },
+            trading: {
+              tags: 'reconciled',
+              initial: 'deciding',
+              on: {
+                'tws.severed': 'severed',
+                'journal.lost': { target: '.unrecorded', actions: 'noteJournalLost' },
+                'journal.recovered': { target: '.deciding', actions: 'noteJournalRecovered' },
+              },
+              states: {
+                deciding: {
+                  always: [
+                    { guard: 'isReadOnly', target: 'readOnly' },
+                    { guard: 'isJournalLost', target: 'unrecorded' },
+                    { target: 'open' },
+                  ],
+                },
+                open: { tags: 'trading', entry: 'openDesk' },
+                readOnly: { entry: { type: 'shutDesk', params: { code: 'read-only', canCancel: true } } },
+                unrecorded: {
+                  entry: { type: 'shutDesk', params: { code: 'journal-unavailable', canCancel: true } },
+                },
+              },
+            },
+          },
+        },
+        draining: {
+          tags: ['started', 'draining'],
+          entry: { type: 'shutDesk', params: { code: 'draining', canCancel: true } },
+          on: { 'tws.lost': { actions: 'forgetSession' } },
+        },
+        stopped: { tags: 'draining', entry: 'disconnect' },
+        failed: {
+          tags: 'failed',
+          entry: ['alertFailure', { type: 'shutDesk', params: { code: 'failed', canCancel: false } }],
+        },
+      },
+    },
+    /** the connection to TWS: replaced when it fails */
+    link: {
+      invoke: {
+        src: 'tws',
+        id: 'tws',
+        systemId: 'tws',
+        input: ({ context }) => context.input.tws,
+        onError: [
+          {
+            guard: { type: 'mayRestart', params: { child: 'tws' } },
+            target: 'link',
+            reenter: true,
+            actions: [{ type: 'countRestart', params: { child: 'tws' } }, 'reportLostLink', 'connectAgain'],
+          },
+          { actions: { type: 'giveUp', params: { child: 'tws' } } },
+        ],
+      },
+    },
+    /** market data: replaced when it fails */
+    lines: {
+      invoke: {
+        src: 'market',
+        id: 'market',
+        systemId: 'market',
+        input: ({ context }) => context.input.market,
+        onError: [
+          {
+            guard: { type: 'mayRestart', params: { child: 'market' } },
+            target: 'lines',
+            reenter: true,
+            actions: { type: 'countRestart', params: { child: 'market' } },
+          },
+          { actions: { type: 'giveUp', params: { child: 'market' } } },
+        ],
+      },
+    },
+    /** the comparison with the broker's lists: replaced when it fails */
+    comparison: {
+      invoke: {
+        src: 'reconciliation',
+        id: 'reconciliation',
+        systemId: 'reconciliation',
+        onError: [
+          {
+            guard: { type: 'mayRestart', params: { child: 'reconciliation' } },
+            target: 'comparison',
+            reenter: true,
+            actions: { type: 'countRestart', params: { child: 'reconciliation' } },
+          },
+          { actions: { type: 'giveUp', params: { child: 'reconciliation' } } },
+        ],
+      },
+    },
+  },
+});
