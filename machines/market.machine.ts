@@ -17,6 +17,8 @@ export interface MarketInput {
   /** how long a line stays open without a reader. Default 5,000 */
   readonly lingerMs?: number;
   readonly patience?: Partial<SubscriptionPatience>;
+  /** the session that stands already, for a machine that replaces another */
+  readonly sessionId?: string | null;
 }
 
 export interface MarketContext {
@@ -72,6 +74,7 @@ export const marketMachine = setup({
   guards: {
     isKnown: ({ context, event }) => 'key' in event && rowOf(context.rows, event.key) !== undefined,
     isFull: ({ context }) => context.rows.length >= context.rowLimit,
+    hasSession: ({ context }) => context.sessionId !== null,
     isSameSession: ({ context, event }) =>
       event.type === 'tws.ready' && event.sessionId === context.sessionId,
     /** somebody waits, and a line is free or can be freed */
@@ -86,6 +89,7 @@ export const marketMachine = setup({
       assertEvent(event, 'tws.ready');
       return { sessionId: event.sessionId };
     }),
+    forgetSession: assign({ sessionId: null }),
     addRow: assign(({ context, event }) => {
       assertEvent(event, 'market.acquire');
       const row: LineRow = {
@@ -208,7 +212,7 @@ export const marketMachine = setup({
     rowLimit: input.rowLimit ?? 1000,
     lingerMs: input.lingerMs ?? 5000,
     patience: input.patience ?? {},
-    sessionId: null,
+    sessionId: input.sessionId ?? null,
     rows: [],
     turnedAway: 0,
   }),
@@ -227,6 +231,7 @@ export const marketMachine = setup({
   },
   states: {
     offline: {
+      always: { guard: 'hasSession', target: 'online' },
       on: {
         'tws.ready': { target: 'online', actions: ['noteSession', 'passOn'] },
       },
@@ -237,7 +242,7 @@ export const marketMachine = setup({
           { guard: 'isSameSession' },
           { target: 'online', reenter: true, actions: ['noteSession', 'passOn'] },
         ],
-        'tws.lost': { target: 'offline', actions: 'passOn' },
+        'tws.lost': { target: 'offline', actions: ['forgetSession', 'passOn'] },
       },
       initial: 'whole',
       states: {

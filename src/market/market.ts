@@ -5,6 +5,7 @@
 import type { Observable, SchedulerLike, Subscription } from 'rxjs';
 import { firstValueFrom, interval, map, race, Subject, timer } from 'rxjs';
 import type { Contract } from '../../machines/instrument.ts';
+import { formatInstrument } from '../../machines/instrument.ts';
 import type {
   Bar,
   Beat,
@@ -38,17 +39,22 @@ export interface BarQuery {
   readonly regularHoursOnly: boolean;
 }
 
-export interface FoundContract {
-  readonly instrument: string;
+/** A symbol that matches a search. */
+export interface SymbolMatch {
   readonly contract: Contract;
   readonly description: string;
   readonly derivativeSecTypes: readonly string[];
 }
 
+export interface FoundContract extends SymbolMatch {
+  /** canonical short form */
+  readonly instrument: string;
+}
+
 /** Questions to TWS. They answer with a failure rather than reject, and in bounded time. */
 export interface RequestPort {
   contractDetails(contract: Contract): Promise<readonly ContractDetails[] | RequestFailure>;
-  search(pattern: string): Promise<readonly FoundContract[] | RequestFailure>;
+  search(pattern: string): Promise<readonly SymbolMatch[] | RequestFailure>;
   bars(contract: Contract, query: BarQuery): Promise<readonly Bar[] | RequestFailure>;
 }
 
@@ -66,7 +72,7 @@ export interface MarketOptions {
   readonly scheduler?: SchedulerLike;
 }
 
-/** The running market machine, as far as this needs it. */
+/** The running market machine, or what leads to it. */
 export interface MarketActor {
   send(command: MarketCommand): void;
   getSnapshot(): {
@@ -166,12 +172,26 @@ export function createMarket(options: MarketOptions) {
     const at = now();
     freshness.check(at);
     rate.mark(quotes.total, at);
+    recount();
     sweep();
   });
 
   const rows = (): readonly LineRow[] => actor?.getSnapshot().context.rows ?? [];
   const rowOf = (key: string): LineRow | undefined => rows().find((row) => row.key === key);
   const rowsByKey = (): ReadonlyMap<string, LineRow> => new Map(rows().map((row) => [row.key, row]));
+
+  /** Who holds an instrument is known here: a machine that was replaced, or had no room, is told. */
+  function recount(): void {
+    if (actor === null || holds.size === 0) return;
+    const known = rowsByKey();
+    for (const [key, { contract, readers }] of holds) {
+      for (let counted = known.get(key)?.readers ?? 0; counted < readers; counted += 1) {
+        actor.send({ type: 'market.acquire', key, contract });
+        // A full list turns every one of them away.
+        if (counted === 0 && !rowOf(key)) break;
+      }
+    }
+  }
 
   /** Quotes of lines that are gone go too. */
   function sweep(): void {
@@ -245,14 +265,10 @@ export function createMarket(options: MarketOptions) {
     /** Fills the `line` slot of the subscription machine. */
     lineLogic: createLineLogic({ lines: options.lines, quotes, freshness, now }),
 
-    /** Names the running market machine. A new one is told of everybody who reads. */
+    /** Names the running market machine. It is told of everybody who reads, also when it is replaced behind this name. */
     bind(running: MarketActor): void {
       actor = running;
-      for (const [key, { contract, readers }] of holds) {
-        for (let reader = 0; reader < readers; reader += 1) {
-          running.send({ type: 'market.acquire', key, contract });
-        }
-      }
+      recount();
     },
 
     /** Counts one more reader of this instrument. Release exactly once; more often is harmless. */
@@ -320,7 +336,12 @@ export function createMarket(options: MarketOptions) {
 
     contracts,
 
-    search: (pattern: string) => searches.get(pattern, () => patiently(() => requests.search(pattern))),
+    search: (pattern: string) =>
+      searches.get(pattern, async () => {
+        const found = await patiently(() => requests.search(pattern));
+        if (isFailure(found)) return found;
+        return found.map((match) => ({ instrument: formatInstrument(match.contract), ...match }));
+      }),
 
     /** History. A pacing violation is waited out while the answer can be held. */
     bars: (contract: Contract, query: BarQuery) =>

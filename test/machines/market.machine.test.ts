@@ -183,6 +183,14 @@ describe('the session', () => {
     expect([...opened.values()]).toEqual([1, 1]);
   });
 
+  test('that stood before the machine did is enough', () => {
+    const { actor, acquire, openKeys } = setUp({ sessionId: 's1' });
+    acquire('A');
+    expect(openKeys()).toEqual(['A']);
+    actor.send({ type: 'tws.lost' });
+    expect(openKeys()).toEqual([]);
+  });
+
   test('a loss closes every line and marks it stale; the next session opens each once', () => {
     const { time, actor, ready, acquire, tell, opened, openKeys, row } = setUp();
     ready('s1');

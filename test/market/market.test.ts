@@ -74,9 +74,7 @@ function setUp(input: MarketInput = {}, change: Partial<MarketOptions> = {}, sta
       },
       search(pattern) {
         venue.asked.search += 1;
-        return Promise.resolve([
-          { instrument: pattern, contract: stock(pattern), description: '', derivativeSecTypes: [] },
-        ]);
+        return Promise.resolve([{ contract: stock(pattern), description: '', derivativeSecTypes: [] }]);
       },
       bars() {
         venue.asked.bars += 1;
@@ -186,25 +184,42 @@ describe('a quote', () => {
     expect(market.quote('AAPL')).toMatchObject({ bid: 2, status: 'live' });
   });
 
-  test('whose actor was replaced is read on: the new machine is told of every reader', () => {
+  test('whose machine was replaced is read on: the new one is told of every reader', () => {
     const { market, time, ready, actor, venue } = setUp();
+    const start = () =>
+      createActor(
+        marketMachine.provide({
+          actors: { subscription: subscriptionMachine.provide({ actors: { line: market.lineLogic } }) },
+        }),
+        { input: { sessionId: 's1' }, clock: time.clock },
+      ).start();
+    let current = actor;
+    market.bind({ send: (command) => current.send(command), getSnapshot: () => current.getSnapshot() });
     ready();
     const first = market.acquire(stock('AAPL'), 'AAPL');
     market.acquire(stock('AAPL'), 'AAPL');
+    expect(market.line('AAPL')?.readers).toBe(2);
     actor.stop();
-    const other = createActor(
-      marketMachine.provide({
-        actors: { subscription: subscriptionMachine.provide({ actors: { line: market.lineLogic } }) },
-      }),
-      { input: {}, clock: time.clock },
-    ).start();
-    closers.push(() => other.stop());
-    market.bind(other);
-    other.send({ type: 'tws.ready', sessionId: 's1' });
+    current = start();
+    closers.push(() => current.stop());
+    time.advance(1_000);
+    expect(market.line('AAPL')?.readers).toBe(2);
     expect(venue.opened.get('AAPL')).toBe(2);
     first.release();
-    time.advance(60_000);
+    time.advance(10_000);
     expect(market.line('AAPL')?.readers).toBe(1);
+  });
+
+  test('for which there was no room is taken in when there is', () => {
+    const { market, time, ready } = setUp({ rowLimit: 1, lingerMs: 1_000 });
+    ready();
+    const first = market.acquire(stock('AAPL'), 'AAPL');
+    market.acquire(stock('MSFT'), 'MSFT');
+    market.acquire(stock('MSFT'), 'MSFT');
+    expect(market.line('MSFT')).toBeUndefined();
+    first.release();
+    time.advance(3_000);
+    expect(market.line('MSFT')).toMatchObject({ readers: 2, standing: 'requesting' });
   });
 });
 
@@ -454,11 +469,11 @@ describe('questions', () => {
 
   test('for symbols are asked once a minute per pattern', async () => {
     const { time, market, venue } = setUp();
-    await market.search('appl');
-    await market.search('appl');
+    expect(await market.search('APPL')).toMatchObject([{ instrument: 'APPL' }]);
+    await market.search('APPL');
     expect(venue.asked.search).toBe(1);
     time.advance(60_001);
-    await market.search('appl');
+    await market.search('APPL');
     expect(venue.asked.search).toBe(2);
   });
 });
