@@ -25,7 +25,7 @@ function openOrder(orderId: number, orderRef: string, status: string, permId = 9
   return (
     `5|${orderId}|265598|AAPL|STK||0|?||SMART|USD|AAPL|NMS|BUY|10|LMT|187.2|0.0|DAY||DU1234567||0|${orderRef}|7|${permId}` +
     `|0|0|0||${permId}.0/DU1234567/100|||||||||0||-1|0||||||2147483647|0|0|0||3|0|0||0|0||0|None||0||||?|0|0||0|0||||||0|0|0` +
-    `|2147483647|2147483647|||0||IB|0|0||0|0|${status}|${nine}||||||0|0|0|None|${Array(6).fill(unset).join('|')}|0||||0|1|0|0|0|||0||100|0.02|||||0||0||`
+    `|2147483647|2147483647|||0||IB|0|0||0|0|${status}|${nine}||||||0|0|0|None|${Array(6).fill(unset).join('|')}|0||||0|1|0|0|0|||0||100|0.02|||||0||0|`
   );
 }
 const say = (peer: Peer, text: string): void => peer.last.send(...text.split('|'));
