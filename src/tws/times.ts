@@ -46,7 +46,7 @@ function toInstant(wall: number, zone: string): number | null {
   if (!formatter) return null;
   const before = wall - offsetAt(formatter, wall - 86_400_000);
   if (before + offsetAt(formatter, before) === wall) return before;
-  return wall - offsetAt(formatter, wall);
+  return wall - offsetAt(formatter, wall + 86_400_000);
 }
 
 const PATTERN = /^(\d{4})(\d{2})(\d{2})(?:(-|\s+)(\d{2}):(\d{2})(?::(\d{2}))?(?:\s+(.+))?)?$/;
