@@ -44,6 +44,7 @@ export interface HealthReport {
     readonly ready: boolean;
     readonly trading: boolean;
   };
+  /** what shuts trading first */
   readonly reasons: readonly HealthReason[];
   /** by `componentNames` */
   readonly components: Readonly<Record<string, HealthComponent>>;
@@ -79,10 +80,11 @@ export interface HealthFacts {
     readonly trouble: string | null;
   };
   readonly reconciliation: {
-    /** the session whose snapshots these are; null before the first */
+    /** the session of the last complete answer; null before the first */
     readonly sessionId: string | null;
-    readonly progress: 'none' | 'running' | 'complete' | 'failed';
     readonly completedAt: number | null;
+    /** lists of the broker whose last attempt failed */
+    readonly failing: readonly string[];
     /** differences between the broker's books and ours that nobody has explained */
     readonly differences: number;
   };
@@ -132,6 +134,8 @@ interface Complaint {
   readonly status: 'warn' | 'fail';
   readonly code: string;
   readonly detail: string;
+  /** while it lasts no order is taken */
+  readonly shutsTrading?: boolean;
   /** RFC 3339, when it is known exactly */
   readonly since?: string;
   /** RFC 3339: it began then or earlier, for an actor may have changed its state within the same trouble */
@@ -163,7 +167,8 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
     actors: judgeActors(facts),
   };
   const components = {} as Record<ComponentName, HealthComponent>;
-  const reasons: HealthReason[] = [];
+  const shutting: HealthReason[] = [];
+  const further: HealthReason[] = [];
   for (const name of componentNames) {
     const { complaints, figures, since } = findings[name];
     const found: HealthReason[] = complaints.map((complaint) => ({
@@ -171,7 +176,9 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
       since: beginningOf(complaint, previous) ?? toRfc3339(now),
       detail: complaint.detail,
     }));
-    reasons.push(...found);
+    found.forEach((reason, index) => {
+      (complaints[index]?.shutsTrading ? shutting : further).push(reason);
+    });
     const status = worst(complaints.map((complaint) => complaint.status));
     const gravest = found.filter((_, index) => complaints[index]?.status === status);
     const before = previous?.components[name];
@@ -188,7 +195,7 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
       ...(gates.live ? [] : (['fail'] as const)),
     ]),
     gates,
-    reasons,
+    reasons: [...shutting, ...further],
     components,
   };
 }
@@ -199,7 +206,8 @@ function judgeGates(facts: HealthFacts): HealthReport['gates'] {
   const live = !isMissingOrDead(runtime) && facts.eventLoop.lastTurnAgeMs < deadLoopMs;
   const started = configurationRead && journalReplayed && httpBound;
   const tradable = isTradable(facts);
-  const ready = started && !facts.draining && facts.journal.writable && (!facts.readyRequiresTws || tradable);
+  const ready =
+    started && !isDraining(facts) && facts.journal.writable && (!facts.readyRequiresTws || tradable);
   const gate = rowOf(facts, 'gate');
   const isGuarded = !isMissingOrDead(gate) && !isMissingOrDead(rowOf(facts, 'desk'));
   const isHalted = gate?.tags.includes('halted') ?? true;
@@ -222,17 +230,25 @@ function judgeTws(facts: HealthFacts, now: number): Finding {
   };
   const why = trouble ? `: ${trouble.message} (${trouble.code})` : '';
   const complain = (status: Complaint['status'], code: string, detail: string): Finding => ({
-    complaints: [{ status, code, detail: `${detail}${why}`, ...(row ? { sinceAtLeast: row.since } : {}) }],
+    complaints: [
+      {
+        status,
+        code,
+        detail: `${detail}${why}`,
+        shutsTrading: code !== 'impaired',
+        ...(row ? { sinceAtLeast: row.since } : {}),
+      },
+    ],
     figures,
   });
-  if (!row) return complain('fail', 'tws-absent', 'the connection has not been started');
+  if (!row) return complain('fail', 'connecting', 'the connection has not been started');
   const has = (tag: string): boolean => row.tags.includes(tag);
   if (has('failed')) return complain('fail', 'tws-failed', 'the connection actor has failed');
-  if (has('maintenance')) return complain('warn', 'tws-maintenance', 'scheduled reset of the gateway');
-  if (has('down')) return complain('fail', 'tws-down', 'no session with TWS');
-  if (link === 'severed') return complain('fail', 'link-severed', 'TWS has lost its link to IB');
-  if (!has('tradable')) return complain('warn', 'tws-syncing', 'the session is not ready yet');
-  if (has('degraded')) return complain('warn', 'link-impaired', 'the link to IB is impaired');
+  if (has('maintenance')) return complain('warn', 'maintenance', 'scheduled reset of the gateway');
+  if (has('down')) return complain('fail', 'connecting', 'no session with TWS');
+  if (link === 'severed') return complain('fail', 'severed', 'TWS has lost its link to IB');
+  if (!has('tradable')) return complain('warn', 'connecting', 'the session is not ready yet');
+  if (has('degraded')) return complain('warn', 'impaired', 'the link to IB is impaired');
   if (lastUndecodableAt !== null && now - lastUndecodableAt < undecodableMemoryMs) {
     const detail = `${undecodable} ${undecodable === 1 ? 'frame' : 'frames'} could not be decoded`;
     return { complaints: [{ status: 'warn', code: 'undecodable-frames', detail }], figures };
@@ -261,7 +277,7 @@ function judgeJournal({ journal }: HealthFacts): Finding {
   const complaints: Complaint[] = [];
   if (!journal.writable) {
     const detail = `the journal cannot be written${trouble ? `: ${trouble}` : ''}`;
-    complaints.push({ status: 'fail', code: 'journal-not-writable', detail });
+    complaints.push({ status: 'fail', code: 'journal-unavailable', detail, shutsTrading: true });
   } else if (journal.lastAppendMs !== null && journal.lastAppendMs > slowAppendMs) {
     const detail = `the last append took more than ${slowAppendMs} ms`;
     complaints.push({ status: 'warn', code: 'journal-slow', detail });
@@ -281,6 +297,7 @@ function judgeOrders(facts: HealthFacts): Finding {
       status: 'fail',
       code: 'desk-failed',
       detail: 'the desk has failed',
+      shutsTrading: true,
       since: desk.since,
     });
   }
@@ -303,43 +320,59 @@ function judgeTrading(facts: HealthFacts): Finding {
   const has = (tag: string): boolean => row?.tags.includes(tag) ?? false;
   const figures = {
     state: has('halted') ? 'halted' : has('reducing') ? 'reducing' : 'open',
-    draining: facts.draining,
+    draining: isDraining(facts),
   };
   const complaints: Complaint[] = [];
   if (isMissingOrDead(row)) {
-    complaints.push({ status: 'fail', code: 'gate-down', detail: 'the risk gate is not running' });
+    complaints.push({
+      status: 'fail',
+      code: 'gate-down',
+      detail: 'the risk gate is not running',
+      shutsTrading: true,
+    });
   } else if (has('halted') || has('reducing')) {
-    const code = has('halted') ? 'trading-halted' : 'trading-reducing';
+    const code = has('halted') ? 'halted' : 'reducing';
     const detail = has('halted') ? 'trading is halted' : 'only orders that reduce a position are taken';
-    complaints.push({ status: 'warn', code, detail, ...(row ? { sinceAtLeast: row.since } : {}) });
+    complaints.push({
+      status: 'warn',
+      code,
+      detail,
+      shutsTrading: has('halted'),
+      ...(row ? { sinceAtLeast: row.since } : {}),
+    });
   }
-  if (facts.draining) {
-    complaints.push({ status: 'warn', code: 'draining', detail: 'the runtime is shutting down' });
+  if (isDraining(facts)) {
+    complaints.push({
+      status: 'warn',
+      code: 'draining',
+      detail: 'the runtime is shutting down',
+      shutsTrading: true,
+    });
   }
   return { complaints, figures, ...(complaints.length === 0 && row ? { since: row.since } : {}) };
 }
 
 function judgeReconciliation(facts: HealthFacts): Finding {
-  const { progress, completedAt, differences, sessionId } = facts.reconciliation;
-  const figures = {
-    progress,
-    sessionId,
-    differences,
-    completedAt: timeOrNull(completedAt),
-  };
+  const { completedAt, failing, differences, sessionId } = facts.reconciliation;
+  const isComplete = isReconciled(facts);
+  const progress = isComplete ? 'complete' : isTradable(facts) ? 'running' : 'none';
   const complaints: Complaint[] = [];
-  if (progress === 'failed') {
-    const detail = "the broker's books could not be read completely";
-    complaints.push({ status: 'fail', code: 'reconciliation-failed', detail });
-  } else if (!isReconciled(facts)) {
-    const detail = "the broker's books have not been read completely in this session";
-    complaints.push({ status: 'warn', code: 'not-reconciled', detail });
+  if (!isComplete) {
+    const detail = "the broker's lists of this session are not complete yet";
+    complaints.push({ status: 'warn', code: 'reconciling', detail, shutsTrading: true });
+  }
+  if (failing.length > 0) {
+    const detail = `the broker's ${failing.join(', ')} could not be read`;
+    complaints.push({ status: 'warn', code: 'lists-failing', detail });
   }
   if (differences > 0) {
     const detail = `${differences} unexplained ${differences === 1 ? 'difference' : 'differences'} between the broker's books and ours`;
     complaints.push({ status: 'warn', code: 'books-differ', detail });
   }
-  return { complaints, figures };
+  return {
+    complaints,
+    figures: { progress, sessionId, failing, differences, completedAt: timeOrNull(completedAt) },
+  };
 }
 
 function judgeMarketData(facts: HealthFacts): Finding {
@@ -375,7 +408,7 @@ function judgeEventLoop({ eventLoop }: HealthFacts): Finding {
   const complaints: Complaint[] = [];
   if (eventLoop.lastTurnAgeMs >= deadLoopMs) {
     const detail = `the event loop has not turned for ${deadLoopMs / 1_000} s or more`;
-    complaints.push({ status: 'fail', code: 'event-loop-stalled', detail });
+    complaints.push({ status: 'fail', code: 'event-loop-stalled', detail, shutsTrading: true });
   } else if (eventLoop.p99Ms > slowLoopMs) {
     const detail = `the event loop's p99 delay is above ${slowLoopMs} ms`;
     complaints.push({ status: 'warn', code: 'event-loop-slow', detail });
@@ -408,7 +441,12 @@ function judgeActors(facts: HealthFacts): Finding {
     complaints.push({ status: 'warn', code: 'actor-degraded', detail: `actor ${id} is degraded`, since });
   }
   if (!rowOf(facts, 'runtime')) {
-    complaints.push({ status: 'fail', code: 'runtime-absent', detail: 'the root actor is not running' });
+    complaints.push({
+      status: 'fail',
+      code: 'runtime-absent',
+      detail: 'the root actor is not running',
+      shutsTrading: true,
+    });
   }
   return {
     complaints,
@@ -425,13 +463,18 @@ function isTradable(facts: HealthFacts): boolean {
   return tags.includes('tradable') && !tags.includes('failed');
 }
 
-/** Snapshots of an earlier session prove nothing about this one. */
-function isReconciled({ tws, reconciliation }: HealthFacts): boolean {
+/** The supervisor says so, and the lists are those of this session: an earlier one proves nothing about it. */
+function isReconciled(facts: HealthFacts): boolean {
+  const { sessionId } = facts.reconciliation;
   return (
-    reconciliation.progress === 'complete' &&
-    reconciliation.sessionId !== null &&
-    reconciliation.sessionId === tws.sessionId
+    (rowOf(facts, 'runtime')?.tags.includes('reconciled') ?? false) &&
+    sessionId !== null &&
+    sessionId === facts.tws.sessionId
   );
+}
+
+function isDraining(facts: HealthFacts): boolean {
+  return facts.draining || (rowOf(facts, 'runtime')?.tags.includes('draining') ?? false);
 }
 
 function isMissingOrDead(row: ActorRow | undefined): boolean {

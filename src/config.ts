@@ -9,6 +9,7 @@ import { parseEnv } from 'node:util';
 import Type, { type Static, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { compare, type Decimal, toDecimal } from '../machines/decimal.ts';
+import type { GateLimits } from '../machines/gate.ts';
 
 interface Notes {
   /** what is allowed, completing the sentence "must be ..." */
@@ -133,22 +134,6 @@ type Variables = Static<typeof variables>;
 type Name = keyof Variables;
 const names = Object.keys(variables.properties) as Name[];
 
-/** The limits of the gate. Decimals as text; zero means no limit. */
-export interface Limits {
-  /** shares or contracts of one order */
-  readonly maxOrderQuantity: Decimal;
-  /** quantity x price x multiplier of one order, in the instrument's currency */
-  readonly maxOrderNotional: Decimal;
-  readonly maxOpenOrders: number;
-  readonly maxOrdersPerSecond: number;
-  /** how far from the market a price may be, in percent */
-  readonly priceCollarPercent: Decimal;
-  /** of one instrument, open orders counted in */
-  readonly maxPositionNotional: Decimal;
-  /** in the account's currency; reaching it halts trading */
-  readonly maxDailyLoss: Decimal;
-}
-
 /** The effective configuration, checked. */
 export interface Config {
   readonly gateway: Variables['GATEWAY'];
@@ -177,7 +162,7 @@ export interface Config {
   readonly journalPath: string;
   readonly readyRequiresTws: boolean;
   readonly inspect: boolean;
-  readonly limits: Limits;
+  readonly limits: GateLimits;
   /** what is legal but probably not meant; for the log */
   readonly warnings: readonly string[];
 }
@@ -334,13 +319,11 @@ function notesOf(schema: TSchema): Notes & { readonly default?: unknown } {
 function contradictions(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
   const { HOST, TRADE_TOKEN, READ_TOKEN } = values as Partial<Variables>;
   if (HOST === undefined || isLoopback(HOST)) return [];
-  const missing = Object.entries({ TRADE_TOKEN, READ_TOKEN }).filter(([, secret]) => secret === '');
-  if (missing.length === 0) return [];
-  const needed = missing.map(([name]) => name).join(' and ');
+  if (TRADE_TOKEN !== '' || READ_TOKEN !== '') return [];
   return [
     {
       variable: 'HOST',
-      detail: `is ${JSON.stringify(HOST)}, which other machines can reach: set ${needed}, or keep HOST=127.0.0.1`,
+      detail: `is ${JSON.stringify(HOST)}, which other machines can reach: set TRADE_TOKEN (and READ_TOKEN), or keep HOST=127.0.0.1`,
     },
   ];
 }

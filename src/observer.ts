@@ -15,6 +15,8 @@ export interface Transition {
   readonly from: string | null;
   /** null: the actor stopped or failed */
   readonly to: string | null;
+  /** what to count it by: `to` without the inner regions of a parallel state; null when only those changed */
+  readonly entered: string | null;
   readonly tags: readonly string[];
   /** type of the event that caused it */
   readonly event: string;
@@ -24,6 +26,7 @@ export interface Transition {
 
 export interface TransitionCount {
   readonly machine: string;
+  /** without the inner regions of parallel states */
   readonly state: string;
   /** how often this state was entered since the start */
   readonly count: number;
@@ -107,12 +110,13 @@ export function createObserver({ now, log }: { readonly now: () => number; reado
     cells.set(actor.sessionId, cell);
     failed.delete(cell.id);
     if (!actor._parent) root = actor;
-    count(cell);
+    const entered = outlineOf(cell.value);
+    count(cell.machine, entered);
     log[cell.restarts > 0 ? 'warn' : 'debug'](
       { actor: cell.id, machine: cell.machine, to: cell.row.state, restarts: cell.restarts },
       cell.restarts > 0 ? 'actor restarted' : 'actor started',
     );
-    tell(cell, null, cell.row.state, event);
+    tell(cell, null, cell.row.state, entered, event);
   }
 
   function cellOf(actor: InspectedActor, snapshot: Inspected): Cell {
@@ -126,8 +130,10 @@ export function createObserver({ now, log }: { readonly now: () => number; reado
     const row = rowOf(before, snapshot, now());
     const cell = { ...before, value: snapshot.value, row };
     cells.set(sessionId, cell);
-    count(cell);
-    const level = levels[cell.machine] ?? 'debug';
+    const outline = outlineOf(cell.value);
+    const entered = outline === outlineOf(before.value) ? null : outline;
+    if (entered !== null) count(cell.machine, entered);
+    const level = entered === null ? 'debug' : (levels[cell.machine] ?? 'debug');
     if (log.isLevelEnabled(level)) {
       const fields = {
         actor: cell.id,
@@ -139,15 +145,15 @@ export function createObserver({ now, log }: { readonly now: () => number; reado
       };
       log[level](fields, `${cell.machine} ${before.row.state} -> ${row.state}`);
     }
-    tell(cell, before.row.state, row.state, event);
+    tell(cell, before.row.state, row.state, entered, event);
   }
 
   function end(sessionId: string, cell: Cell, value: StateValue, event: string): void {
     cells.delete(sessionId);
-    const last = dotted(value);
-    if (last !== cell.row.state) count({ ...cell, row: { ...cell.row, state: last } });
+    const last = outlineOf(value);
+    if (last !== outlineOf(cell.value)) count(cell.machine, last);
     log.debug({ actor: cell.id, machine: cell.machine, from: cell.row.state, event }, 'actor stopped');
-    tell(cell, cell.row.state, null, event);
+    tell(cell, cell.row.state, null, null, event);
   }
 
   function fail(actor: InspectedActor, event: string, error: unknown): void {
@@ -164,20 +170,26 @@ export function createObserver({ now, log }: { readonly now: () => number; reado
       failed.delete(oldest);
     }
     log.error({ actor: cell.id, machine: cell.machine, from: cell.row.state, err: error }, 'actor failed');
-    tell({ ...cell, row }, cell.row.state, null, event);
+    tell({ ...cell, row }, cell.row.state, null, null, event);
   }
 
-  function count({ machine, row: { state } }: Cell): void {
+  function count(machine: string, state: string): void {
     const key = `${machine} ${state}`;
     const counter = counts.get(key);
     if (counter) counter.count++;
     else counts.set(key, { machine, state, count: 1 });
   }
 
-  function tell(cell: Cell, from: string | null, to: string | null, event: string): void {
+  function tell(
+    cell: Cell,
+    from: string | null,
+    to: string | null,
+    entered: string | null,
+    event: string,
+  ): void {
     if (listeners.size === 0) return;
     const { id, machine } = cell;
-    const transition = { id, machine, from, to, tags: cell.row.tags, event, at: now() };
+    const transition = { id, machine, from, to, entered, tags: cell.row.tags, event, at: now() };
     for (const listener of listeners) listener(transition);
   }
 
@@ -233,6 +245,19 @@ function dotted(value: StateValue): string {
   return Object.entries(value)
     .map(([key, inner]) => {
       const rest = inner === undefined ? '' : dotted(inner);
+      return rest === '' ? key : `${key}.${rest}`;
+    })
+    .join(',');
+}
+
+/** As `dotted`, but of a parallel state inside another only its name: how far each of its regions got is detail. */
+function outlineOf(value: StateValue, isRoot = true): string {
+  if (typeof value === 'string') return value;
+  const entries = Object.entries(value);
+  if (entries.length > 1 && !isRoot) return '';
+  return entries
+    .map(([key, inner]) => {
+      const rest = inner === undefined ? '' : outlineOf(inner, false);
       return rest === '' ? key : `${key}.${rest}`;
     })
     .join(',');

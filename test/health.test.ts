@@ -29,7 +29,12 @@ const order = (clientOrderId: string, tags: string[], since = earlier): ActorRow
   row('order', tags, { id: `runtime.desk.order:${clientOrderId}`, since });
 
 const well: HealthFacts = {
-  actors: [row('runtime'), row('tws', ['connected', 'tradable']), row('desk'), row('gate')],
+  actors: [
+    row('runtime', ['started', 'reconciled']),
+    row('tws', ['connected', 'tradable']),
+    row('desk'),
+    row('gate'),
+  ],
   start: { configurationRead: true, journalReplayed: true, httpBound: true },
   draining: false,
   readyRequiresTws: false,
@@ -44,7 +49,7 @@ const well: HealthFacts = {
     lastMessageAt: now - 20,
   },
   journal: { writable: true, lastSeq: 12, lastAppendMs: 0.2, trouble: null },
-  reconciliation: { sessionId: 's2', progress: 'complete', completedAt: now - 1_000, differences: 0 },
+  reconciliation: { sessionId: 's2', completedAt: now - 1_000, failing: [], differences: 0 },
   marketData: { lastTickAt: now - 5 },
   clients: { connected: 2, slow: 0 },
   redis: 'absent',
@@ -56,10 +61,12 @@ const withTws = (tags: string[], tws: Partial<HealthFacts['tws']> = {}): HealthF
   actors: well.actors.map((actor) => (actor.machine === 'tws' ? { ...actor, tags } : actor)),
   tws: { ...well.tws, ...tws },
 });
-const withGate = (tags: string[]): HealthFacts => ({
+const tagged = (machine: string, tags: string[]): HealthFacts => ({
   ...well,
-  actors: well.actors.map((actor) => (actor.machine === 'gate' ? { ...actor, tags } : actor)),
+  actors: well.actors.map((actor) => (actor.machine === machine ? { ...actor, tags } : actor)),
 });
+const withGate = (tags: string[]): HealthFacts => tagged('gate', tags);
+const withRuntime = (tags: string[]): HealthFacts => tagged('runtime', tags);
 const codes = (report: HealthReport): string[] => report.reasons.map(({ code }) => code);
 
 test('a sound runtime passes in every component and every gate', () => {
@@ -80,11 +87,11 @@ test('a sound runtime passes in every component and every gate', () => {
 describe('tws', () => {
   test.each([
     [['connected', 'tradable'], {}, 'pass', null],
-    [['tradable', 'degraded'], { link: 'impaired' }, 'warn', 'link-impaired'],
-    [['connected', 'degraded'], { link: 'severed' }, 'fail', 'link-severed'],
-    [['connected'], { link: null }, 'warn', 'tws-syncing'],
-    [['down'], { link: null, sessionId: null }, 'fail', 'tws-down'],
-    [['down', 'maintenance'], { link: null, sessionId: null }, 'warn', 'tws-maintenance'],
+    [['tradable', 'degraded'], { link: 'impaired' }, 'warn', 'impaired'],
+    [['connected', 'degraded'], { link: 'severed' }, 'fail', 'severed'],
+    [['connected'], { link: null }, 'warn', 'connecting'],
+    [['down'], { link: null, sessionId: null }, 'fail', 'connecting'],
+    [['down', 'maintenance'], { link: null, sessionId: null }, 'warn', 'maintenance'],
     [['failed', 'tradable'], {}, 'fail', 'tws-failed'],
   ] as const)('tags %j are judged %3$s (%4$s)', (tags, tws, status, code) => {
     const report = assessHealth(withTws([...tags], tws), now);
@@ -96,7 +103,9 @@ describe('tws', () => {
     const trouble = { code: 'unsupported-version', message: 'TWS speaks version 90' };
     const report = assessHealth(withTws(['down'], { trouble, sessionId: null, link: null }), now);
     expect(report.components.tws).toMatchObject({ status: 'fail', reason: trouble });
-    expect(report.reasons.find(({ code }) => code === 'tws-down')?.detail).toContain('TWS speaks version 90');
+    expect(report.reasons.find(({ code }) => code === 'connecting')?.detail).toContain(
+      'TWS speaks version 90',
+    );
     expect(report.gates).toEqual({ live: true, started: true, ready: true, trading: false });
   });
 
@@ -147,17 +156,14 @@ describe('gates', () => {
       const actors = well.actors.filter(({ machine }) => machine !== missing);
       expect(trading({ ...well, actors }), missing).toBe(false);
     }
-    for (const progress of ['none', 'running', 'failed'] as const) {
-      expect(trading({ ...well, reconciliation: { ...well.reconciliation, progress } }), progress).toBe(
-        false,
-      );
-    }
+    expect(trading(withRuntime(['started']))).toBe(false);
+    expect(trading(withRuntime(['reconciled', 'draining']))).toBe(false);
   });
 
   test("snapshots of an earlier session don't open it", () => {
     const report = assessHealth(withTws(['connected', 'tradable'], { sessionId: 's3' }), now);
     expect(report.gates.trading).toBe(false);
-    expect(codes(report)).toEqual(['not-reconciled']);
+    expect(codes(report)).toEqual(['reconciling']);
     const none = withTws(['connected', 'tradable'], { sessionId: null });
     const never = { ...none, reconciliation: { ...none.reconciliation, sessionId: null } };
     expect(assessHealth(never, now).gates.trading).toBe(false);
@@ -305,6 +311,21 @@ describe('components', () => {
     });
   });
 
+  test('lists that fail are named and end nothing by themselves', () => {
+    const reconciliation = { ...well.reconciliation, failing: ['positions'] };
+    const report = assessHealth({ ...well, reconciliation }, now);
+    expect(report.components.reconciliation).toMatchObject({ status: 'warn', progress: 'complete' });
+    expect(report.reasons[0]?.detail).toContain('positions');
+    expect(report.gates.trading).toBe(true);
+  });
+
+  test('what shuts trading is told first', () => {
+    const farm = { name: 'usfarm', kind: 'market' as const, status: 'broken' as const, since: now };
+    const facts = withGate(['halted']);
+    const report = assessHealth({ ...facts, tws: { ...well.tws, farms: [farm] }, redis: 'down' }, now);
+    expect(codes(report)).toEqual(['halted', 'farm-broken', 'redis-down']);
+  });
+
   test('unexplained differences between the books warn', () => {
     const reconciliation = { ...well.reconciliation, differences: 1 };
     expect(judged({ reconciliation }, 'reconciliation')?.status).toBe('warn');
@@ -321,7 +342,7 @@ describe('since', () => {
     const first = assessHealth(down(time(now)), now);
     const second = assessHealth(down(time(now + 5_000)), now + 5_000, first);
     expect(second.components.tws?.since).toBe(time(now));
-    expect(second.reasons.find(({ code }) => code === 'tws-down')?.since).toBe(time(now));
+    expect(second.reasons.find(({ code }) => code === 'connecting')?.since).toBe(time(now));
     const third = assessHealth(well, now + 9_000, second);
     expect(third.components.tws?.status).toBe('pass');
     expect(third.components.tws?.since).toBe(earlier);

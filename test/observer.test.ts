@@ -312,6 +312,37 @@ describe('transitions', () => {
     expect(heard).toHaveLength(8);
   });
 
+  test('of the regions of a parallel state are details, for debugging and not counted', () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = createLogger(
+      { logLevel: 'info', production: true },
+      { write: (line) => void lines.push(JSON.parse(line)) },
+    );
+    const observer = createObserver({ now: () => start, log });
+    const entered: (string | null)[] = [];
+    observer.onChange((transition) => entered.push(transition.entered));
+    const region = (event: string) => ({
+      initial: 'asking',
+      states: { asking: { on: { [event]: 'done' } }, done: {} },
+    });
+    const lists = setup({}).createMachine({
+      id: 'reconciliation',
+      initial: 'gathering',
+      states: {
+        gathering: { type: 'parallel', states: { a: region('a'), b: region('b') }, on: { end: 'settled' } },
+        settled: {},
+      },
+    });
+    const actor = createActor(lists, { id: 'lists', inspect: observer.inspect }).start();
+    for (const type of ['a', 'b', 'end']) actor.send({ type });
+    expect(entered).toEqual(['gathering', null, null, 'settled']);
+    expect(observer.transitions().map(({ state, count }) => [state, count])).toEqual([
+      ['gathering', 1],
+      ['settled', 1],
+    ]);
+    expect(lines.map(({ from, to }) => [from, to])).toEqual([['gathering.a.done,b.done', 'settled']]);
+  });
+
   test('property: rows always say what the actors themselves say', () => {
     const step = fc.record({
       what: fc.constantFrom('open', 'acknowledge', 'note', 'crash', 'restart'),

@@ -290,7 +290,7 @@ describe('machines', () => {
 
 describe('what is published', () => {
   const foreign =
-    /(?<![\w.~])\/(?:home|root|Users|work|mnt|private)\/[\w.-]+|[A-Z]:\\Users\\|(?:"resolved":\s*"|\bregistry\s*=\s*)(?!https:\/\/registry\.npmjs\.org\/)https?:\S*|:_authToken/;
+    /(?<![\w.~])\/(?:home|root|Users|work|mnt|private)\/[\w.-]+|[A-Z]:\\Users\\|(?:"resolved":\s*"|\bregistry\s*=\s*)(?!https:\/\/registry\.npmjs\.org\/)https?:\S*|:_auth(?:Token)/;
   const tracked = (): string[] =>
     execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' })
       .split('\0')
@@ -309,11 +309,12 @@ describe('what is published', () => {
 
   test('would be noticed', () => {
     const slash = '/';
+    const scheme = 'https:';
     for (const text of [
       `see ${slash}home${slash}me${slash}notes`,
       `"${slash}Users${slash}me"`,
-      '"resolved": "https://mirror.example.com/a.tgz"',
-      'registry=http://10.0.0.1/',
+      `"resolved": "${scheme}//mirror.example.com/a.tgz"`,
+      `registry=${scheme}//10.0.0.1/`,
     ]) {
       expect(findLines(text, foreign), text).toHaveLength(1);
     }
