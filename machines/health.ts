@@ -160,7 +160,7 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
     trading: judgeTrading(facts),
     reconciliation: judgeReconciliation(facts),
     marketData: judgeMarketData(facts),
-    clients: { complaints: [], figures: { ...facts.clients } },
+    clients: judgeClients(facts),
     redis: judgeRedis(facts),
     eventLoop: judgeEventLoop(facts),
     executionLatency: judgeExecutionLatency(facts),
@@ -393,6 +393,14 @@ function judgeMarketData(facts: HealthFacts): Finding {
       refused: tagged('refused').length,
       lastTickAt: timeOrNull(facts.marketData.lastTickAt),
     },
+  };
+}
+
+function judgeClients({ clients }: HealthFacts): Finding {
+  const detail = `${clients.slow} of ${clients.connected} clients do not keep up`;
+  return {
+    complaints: clients.slow > 0 ? [{ status: 'warn', code: 'slow-consumers', detail }] : [],
+    figures: { ...clients },
   };
 }
 

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { deskMachine } from '../machines/desk.machine.ts';
+import { gateMachine } from '../machines/gate.machine.ts';
 import {
   type ActorRow,
   assessHealth,
@@ -11,6 +13,10 @@ import {
   slowLoopMs,
   undecodableMemoryMs,
 } from '../machines/health.ts';
+import { orderMachine } from '../machines/order.machine.ts';
+import { runtimeMachine } from '../machines/runtime.machine.ts';
+import { subscriptionMachine } from '../machines/subscription.machine.ts';
+import { twsMachine } from '../machines/tws.machine.ts';
 
 const now = Date.UTC(2026, 10, 20, 15, 0, 0);
 const time = (ms: number): string => new Date(ms).toISOString();
@@ -86,14 +92,14 @@ test('a sound runtime passes in every component and every gate', () => {
 
 describe('tws', () => {
   test.each([
-    [['connected', 'tradable'], {}, 'pass', null],
-    [['tradable', 'degraded'], { link: 'impaired' }, 'warn', 'impaired'],
-    [['connected', 'degraded'], { link: 'severed' }, 'fail', 'severed'],
-    [['connected'], { link: null }, 'warn', 'connecting'],
-    [['down'], { link: null, sessionId: null }, 'fail', 'connecting'],
-    [['down', 'maintenance'], { link: null, sessionId: null }, 'warn', 'maintenance'],
-    [['failed', 'tradable'], {}, 'fail', 'tws-failed'],
-  ] as const)('tags %j are judged %3$s (%4$s)', (tags, tws, status, code) => {
+    ['pass', null, ['connected', 'tradable'], {}],
+    ['warn', 'impaired', ['tradable', 'degraded'], { link: 'impaired' }],
+    ['fail', 'severed', ['connected', 'degraded'], { link: 'severed' }],
+    ['warn', 'connecting', ['connected'], { link: null }],
+    ['fail', 'connecting', ['down'], { link: null, sessionId: null }],
+    ['warn', 'maintenance', ['down', 'maintenance'], { link: null, sessionId: null }],
+    ['fail', 'tws-failed', ['failed', 'tradable'], {}],
+  ] as const)('%s (%s) when the tags are %j', (status, code, tags, tws) => {
     const report = assessHealth(withTws([...tags], tws), now);
     expect(report.components.tws?.status).toBe(status);
     expect(codes(report).includes(code ?? '')).toBe(code !== null);
@@ -260,6 +266,13 @@ describe('components', () => {
     expect(judged({ redis: 'down' }, 'redis')?.status).toBe('warn');
   });
 
+  test('clients that do not keep up are told of', () => {
+    expect(judged({ clients: { connected: 9, slow: 2 } }, 'clients')).toMatchObject({
+      status: 'warn',
+      slow: 2,
+    });
+  });
+
   test('orders in doubt are named, many are abridged; closed orders are not open', () => {
     const doubtful = Array.from({ length: 7 }, (_, index) => order(`c.${index}`, ['open', 'inDoubt']));
     const actors = [...well.actors, ...doubtful, order('c-8', ['open']), order('c-9', ['closed'])];
@@ -329,6 +342,26 @@ describe('components', () => {
   test('unexplained differences between the books warn', () => {
     const reconciliation = { ...well.reconciliation, differences: 1 };
     expect(judged({ reconciliation }, 'reconciliation')?.status).toBe('warn');
+  });
+});
+
+describe('the machines', () => {
+  const tagsIn = (config: unknown): string[] => {
+    if (typeof config !== 'object' || config === null) return [];
+    return Object.entries(config).flatMap(([key, value]) =>
+      key === 'tags' ? [value].flat() : tagsIn(value),
+    );
+  };
+  test.each([
+    ['runtime', runtimeMachine, ['reconciled', 'draining', 'failed']],
+    ['tws', twsMachine, ['tradable', 'degraded', 'down', 'maintenance']],
+    ['gate', gateMachine, ['reducing', 'halted']],
+    ['desk', deskMachine, []],
+    ['order', orderMachine, ['closed', 'inDoubt']],
+    ['subscription', subscriptionMachine, ['live', 'stale', 'refused']],
+  ] as const)('%s has the name and the tags that are asked for here', (name, { id, config }, tags) => {
+    expect(id).toBe(name);
+    expect(tagsIn(config)).toEqual(expect.arrayContaining([...tags]));
   });
 });
 

@@ -190,7 +190,9 @@ describe('event loop', () => {
     const until = performance.now() + 120;
     while (performance.now() < until);
     await vi.waitFor(() => expect(metrics.eventLoop().maxMs).toBeGreaterThan(80), { timeout: 5_000 });
-    expect((metrics.json().eventLoop as LatencySummary).p50).toBeLessThan(8);
+    await vi.waitFor(() => expect((metrics.json().eventLoop as LatencySummary).p50).toBeLessThan(10), {
+      timeout: 10_000,
+    });
     await setImmediate();
     expect(metrics.eventLoop().lastTurnAgeMs).toBeLessThan(5_000);
   });
