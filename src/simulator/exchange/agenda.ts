@@ -1,0 +1,112 @@
+/** Everything that the exchange will do later, in one order, behind one timer of the clock. */
+import type { Clock, TimerHandle } from '../model.ts';
+
+export interface Appointment {
+  readonly due: number;
+  readonly sequence: number;
+  run: (() => void) | null;
+}
+
+/** Node's timers overflow beyond 2^31 ms; a long wait is cut into days. */
+const longestWaitMs = 86_400_000;
+
+export class Agenda {
+  private readonly clock: Clock;
+  private readonly heap: Appointment[] = [];
+  private sequence = 0;
+  private timer: TimerHandle | null = null;
+  private timerDue = Number.POSITIVE_INFINITY;
+  private isClosed = false;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** Runs at `due` (ms since the epoch) or as soon after as the clock allows; equal times run in the order of the calls. */
+  at(due: number, run: () => void): Appointment {
+    this.sequence += 1;
+    const appointment: Appointment = { due, sequence: this.sequence, run };
+    if (this.isClosed) return appointment;
+    this.push(appointment);
+    if (due < this.timerDue) this.arm();
+    return appointment;
+  }
+
+  cancel(appointment: Appointment | null): void {
+    if (appointment !== null) appointment.run = null;
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.heap.length = 0;
+    if (this.timer !== null) this.clock.clearTimeout(this.timer);
+    this.timer = null;
+  }
+
+  private arm(): void {
+    if (this.timer !== null) this.clock.clearTimeout(this.timer);
+    this.timer = null;
+    this.timerDue = Number.POSITIVE_INFINITY;
+    const first = this.heap[0];
+    if (first === undefined || this.isClosed) return;
+    this.timerDue = first.due;
+    const wait = Math.min(longestWaitMs, Math.max(0, first.due - this.clock.now()));
+    this.timer = this.clock.setTimeout(() => {
+      this.timer = null;
+      this.timerDue = Number.POSITIVE_INFINITY;
+      this.runDue();
+    }, wait);
+  }
+
+  private runDue(): void {
+    const now = this.clock.now();
+    try {
+      for (let first = this.heap[0]; first !== undefined && first.due <= now; first = this.heap[0]) {
+        this.pop();
+        const { run } = first;
+        first.run = null;
+        run?.();
+      }
+    } finally {
+      this.arm();
+    }
+  }
+
+  private push(appointment: Appointment): void {
+    const { heap } = this;
+    let index = heap.push(appointment) - 1;
+    while (index > 0) {
+      const above = (index - 1) >> 1;
+      const parent = heap[above];
+      if (parent === undefined || !isBefore(appointment, parent)) break;
+      heap[index] = parent;
+      heap[above] = appointment;
+      index = above;
+    }
+  }
+
+  private pop(): void {
+    const { heap } = this;
+    const moved = heap.pop();
+    if (moved === undefined || heap.length === 0) return;
+    let index = 0;
+    for (;;) {
+      let least = 2 * index + 1;
+      const right = heap[least + 1];
+      let child = heap[least];
+      if (child === undefined) break;
+      if (right !== undefined && isBefore(right, child)) {
+        child = right;
+        least += 1;
+      }
+      if (!isBefore(child, moved)) break;
+      heap[index] = child;
+      index = least;
+    }
+    heap[index] = moved;
+  }
+}
+
+function isBefore(left: Appointment, right: Appointment): boolean {
+  return left.due < right.due || (left.due === right.due && left.sequence < right.sequence);
+}
