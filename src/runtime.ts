@@ -1,0 +1,204 @@
+/** The running actor tree: restored from the journal, connected to TWS, and what the face of the process needs of it. */
+import type { Logger } from 'pino';
+import { type ActorRefFrom, createActor, type InspectionEvent } from 'xstate';
+import type { DeskAnswer } from '../machines/desk.ts';
+import { retireAfterMs } from '../machines/desk.ts';
+import type { GateVerdict } from '../machines/gate.machine.ts';
+import type { JournalRecord } from '../machines/journal.ts';
+import type { Order } from '../machines/order.ts';
+import type { RuntimeEvent } from '../machines/runtime.machine.ts';
+import type { AccountValue } from '../machines/tws.ts';
+import type { Config } from './config.ts';
+import { type Journal, openJournal } from './journal/journal.ts';
+import { createMarket, type Market } from './market/market.ts';
+import type { Metrics } from './metrics.ts';
+import { fillPorts } from './ports.ts';
+import { createGateway, type Gateway, type PnlRow } from './tws/gateway.ts';
+
+export interface RuntimeOptions {
+  readonly config: Config;
+  /** where TWS listens: the configured one, or the embedded simulated gateway */
+  readonly endpoint: { readonly host: string; readonly port: number };
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly inspect: (event: InspectionEvent) => void;
+  /** ms since the epoch */
+  readonly now: () => number;
+}
+
+type Root = ActorRefFrom<ReturnType<typeof fillPorts>>;
+
+/** Closed orders of the last two days stay known to the desk. */
+const recallMs = 48 * 3_600_000;
+const sweepEveryMs = retireAfterMs / 6;
+const accountValuesMax = 5_000;
+const answerDeadlineMs = 10_000;
+
+export type Runtime = ReturnType<typeof createRuntime>;
+
+/** Opens the journal, replays it and starts every actor. `connect` begins the first session. Throws when the journal cannot be opened. */
+export function createRuntime({ config, endpoint, log, metrics, inspect, now }: RuntimeOptions) {
+  const journal: Journal = openJournal(config.journalPath);
+  const gateway: Gateway = createGateway({ now, log: log.child({ part: 'tws' }) });
+  const market: Market = createMarket({ lines: gateway, requests: gateway, now, beatMs: config.beatMs });
+  const listeners = new Set<(record: JournalRecord) => void>();
+  const accountValues = new Map<string, AccountValue>();
+  const pnl = new Map<string, PnlRow>();
+  const waiting = new Map<string, (answer: DeskAnswer) => void>();
+  const verdicts = new Map<string, (verdict: GateVerdict) => void>();
+  let lastAppendMs: number | null = null;
+  let requests = 0;
+
+  const restoration = journal.restore(now() - recallMs);
+  const root: Root = createActor(
+    fillPorts({
+      gateway,
+      market,
+      now,
+      writer: {
+        journal,
+        now,
+        onCommitted: (records) => {
+          for (const record of records) for (const listener of listeners) listener(record);
+        },
+        onAppended: (ms) => {
+          lastAppendMs = ms;
+          metrics.journalAppend.record(ms);
+        },
+      },
+    }),
+    {
+      id: 'runtime',
+      systemId: 'runtime',
+      inspect,
+      input: {
+        tws: { ...endpoint, clientId: config.tws.clientId, seed: now() % 2_147_483_647 },
+        gate: { limits: config.limits, tradingMode: config.tradingMode, latched: restoration.trading },
+        market: {},
+      },
+    },
+  );
+
+  root.on('answered', ({ requestId, answer }) => {
+    waiting.get(requestId)?.(answer);
+    waiting.delete(requestId);
+  });
+  root.on('reviewed', ({ requestId, verdict }) => {
+    verdicts.get(requestId)?.(verdict);
+    verdicts.delete(requestId);
+  });
+  root.subscribe({
+    error: (error) => log.fatal({ err: error }, 'the actor tree failed'),
+  });
+  root.start();
+
+  const child = <Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'market' | 'reconciliation'>(id: Id) => {
+    const actor = root.getSnapshot().children[id];
+    if (!actor) throw new Error(`the ${id} is not running`);
+    return actor;
+  };
+  const send = (event: RuntimeEvent): void => root.send(event);
+
+  market.bind(child('market'));
+  send({
+    type: 'runtime.restored',
+    desk: {
+      type: 'desk.restored',
+      open: restoration.open,
+      closed: restoration.closed,
+      nextOrderId: restoration.nextOrderId,
+      at: now(),
+    },
+    ledger: { type: 'ledger.restored', positions: restoration.positions, executions: restoration.executions },
+  });
+
+  const stopListening = [
+    gateway.onAccountValue((value) => {
+      const key = `${value.account}|${value.key}|${value.currency}`;
+      if (accountValues.has(key) || accountValues.size < accountValuesMax) accountValues.set(key, value);
+    }),
+    gateway.onPortfolio(({ account, contract, marketPrice, unrealizedPnl, realizedPnl }) =>
+      send({ type: 'ledger.valued', account, contract, marketPrice, unrealizedPnl, realizedPnl }),
+    ),
+    gateway.onPnl((row) => {
+      pnl.set(row.account, row);
+      if (row.daily !== null) send({ type: 'gate.pnlNoted', account: row.account, daily: row.daily });
+    }),
+  ];
+  const sweeper = setInterval(() => send({ type: 'desk.sweep', at: now() }), sweepEveryMs);
+
+  return {
+    root,
+    journal,
+    gateway,
+    market,
+    accountValues: accountValues as ReadonlyMap<string, AccountValue>,
+    pnl: pnl as ReadonlyMap<string, PnlRow>,
+    send,
+    child,
+    nextRequestId: (): string => {
+      requests += 1;
+      return `r${requests}`;
+    },
+    lastAppendMs: () => lastAppendMs,
+
+    /** Sends a command and gives the desk's answer, mostly within the call. */
+    ask(
+      event: Extract<RuntimeEvent, { type: 'order.submit' | 'order.modify' | 'order.cancel' }>,
+    ): Promise<DeskAnswer> {
+      return new Promise((resolve) => {
+        const deadline = setTimeout(() => {
+          waiting.delete(event.requestId);
+          const reason = {
+            code: 'unanswered',
+            message: 'the desk did not answer; look at the order before you try again',
+          };
+          resolve({ outcome: 'unavailable', orders: [], reason });
+        }, answerDeadlineMs);
+        waiting.set(event.requestId, (answer) => {
+          clearTimeout(deadline);
+          resolve(answer);
+        });
+        send(event);
+      });
+    },
+
+    /** The gate's verdict, which comes within the call. */
+    review(event: Extract<RuntimeEvent, { type: 'gate.review' }>): GateVerdict {
+      let verdict: GateVerdict = {
+        verdict: 'unavailable',
+        reason: { code: 'failed', message: 'the gate did not answer' },
+      };
+      verdicts.set(event.requestId, (given) => {
+        verdict = given;
+      });
+      send(event);
+      verdicts.delete(event.requestId);
+      return verdict;
+    },
+
+    /** The order as it is now: the living actor's view, or what the journal holds. */
+    order(clientOrderId: string): Order | undefined {
+      const actor = child('desk').getSnapshot().children[`order:${clientOrderId}`];
+      return actor ? actor.getSnapshot().context.order : journal.order(clientOrderId);
+    },
+
+    /** Called for each record once it is durable, in journal order. */
+    onRecord(listener: (record: JournalRecord) => void): () => void {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+
+    connect: () => send({ type: 'runtime.connect' }),
+    drain: () => send({ type: 'runtime.drain', at: now() }),
+    /** Ends the session and every actor; what waits for the disk is written first. */
+    stop(): void {
+      clearInterval(sweeper);
+      for (const stop of stopListening) stop();
+      send({ type: 'runtime.stop' });
+      market.close();
+      root.stop();
+      journal.close();
+    },
+  };
+}

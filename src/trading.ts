@@ -1,0 +1,387 @@
+/** Commands of clients, made complete for the desk: account, market, multiplier; and its answers in the words of the API. */
+import { add } from '../machines/decimal.ts';
+import { type DeskAnswer, isSameTicket, type Submission } from '../machines/desk.ts';
+import { isClosed } from '../machines/evidence.ts';
+import { ticketOf } from '../machines/identity.ts';
+import type { Contract } from '../machines/instrument.ts';
+import { lookUp } from '../machines/lookup.ts';
+import type { Order, OrderTicket, Reason } from '../machines/order.ts';
+import type {
+  ChangeOutcome,
+  OrderRequest,
+  PreviewOutcome,
+  SubmitOutcome,
+  TradingPort,
+  TradingState,
+  TradingStatus,
+} from './http/options.ts';
+import type { Metrics } from './metrics.ts';
+import type { Runtime } from './runtime.ts';
+
+/** How long a first order of an instrument waits for a price to be judged by. */
+const firstMarkMs = 1_000;
+/** After an instrument gave no price, orders do not wait for one again for so long. */
+const noMarkMemoryMs = 30_000;
+/** Instruments whose line is kept open because orders were placed in them. */
+const watchedMax = 40;
+const durableDeadlineMs = 2_000;
+
+const unmultiplied: ReadonlySet<string> = new Set(['STK', 'CASH', 'CRYPTO', 'IND', 'CFD', 'FUND', 'CMDTY']);
+const microseconds = (ms: number): number => Math.round(ms * 1_000);
+
+export interface TradingOptions {
+  readonly runtime: Runtime;
+  readonly metrics: Metrics;
+  readonly now: () => number;
+}
+
+export function createTrading({ runtime, metrics, now }: TradingOptions): TradingPort {
+  /** instrument -> the line that keeps its mark fresh, in the order of use */
+  const watched = new Map<string, { readonly release: () => void }>();
+  const markless = new Map<string, number>();
+
+  function watch(contract: Contract, instrument: string): void {
+    const line = watched.get(instrument) ?? runtime.market.acquire(contract, instrument);
+    watched.delete(instrument);
+    watched.set(instrument, line);
+    const oldest = watched.keys().next().value;
+    if (watched.size > watchedMax && oldest !== undefined) {
+      watched.get(oldest)?.release();
+      watched.delete(oldest);
+    }
+  }
+
+  /** What the gate needs to know of a market. Returns at once when it is known. */
+  function marketOf(
+    contract: Contract,
+    instrument: string,
+  ): Omit<Submission, 'ticket'> | Promise<Omit<Submission, 'ticket'>> {
+    watch(contract, instrument);
+    const multiplier = knownMultiplier(contract);
+    const mark = runtime.market.mark(instrument);
+    const isWaiting = mark === null && (markless.get(instrument) ?? 0) < now();
+    if (multiplier !== null && !isWaiting) return { mark, multiplier };
+    return (async () => {
+      const [found] = await Promise.all([
+        multiplier ?? multiplierOf(contract),
+        isWaiting ? runtime.market.firstQuote(instrument, firstMarkMs) : undefined,
+      ]);
+      const late = runtime.market.mark(instrument);
+      if (late === null) markless.set(instrument, now() + noMarkMemoryMs);
+      else markless.delete(instrument);
+      return { mark: late, multiplier: found };
+    })();
+  }
+
+  async function multiplierOf(contract: Contract): Promise<string | null> {
+    const asked =
+      contract.secType === 'BAG' ? (contract.comboLegs ?? []).map(({ conId }) => ({ conId })) : [contract];
+    const answers = await Promise.all(asked.map((each) => runtime.market.contracts(each)));
+    let largest: string | null = null;
+    for (const answer of answers) {
+      const found = 'failed' in answer ? undefined : answer[0]?.contract;
+      if (!found) return null;
+      const multiplier = knownMultiplier(found) ?? null;
+      if (multiplier === null) return null;
+      if (largest === null || Number(multiplier) > Number(largest)) largest = multiplier;
+    }
+    return largest;
+  }
+
+  function unavailable(reason: Reason): { readonly outcome: 'unavailable'; readonly reason: Reason } {
+    const tws = runtime.child('tws').getSnapshot();
+    if (reason.code !== 'connecting') return { outcome: 'unavailable', reason };
+    if (tws.hasTag('maintenance')) {
+      const message = 'IB is in its scheduled reset; the session comes back by itself';
+      return { outcome: 'unavailable', reason: { code: 'maintenance', message } };
+    }
+    const { lastMessage } = tws.context;
+    return {
+      outcome: 'unavailable',
+      reason: lastMessage ? { ...reason, message: `${reason.message} (${lastMessage})` } : reason,
+    };
+  }
+
+  async function submit(request: OrderRequest): Promise<SubmitOutcome> {
+    const begun = performance.now();
+    const tickets = ticketsOf(request, accountFor(request));
+    const before = recall(tickets);
+    if (before) return before;
+    const { shut } = runtime.child('desk').getSnapshot().context;
+    // While the desk is shut only a repeated submission gets another answer than that, and needs no market for it.
+    const market = shut ? { mark: null, multiplier: null } : marketOf(request.contract, request.instrument);
+    const known = market instanceof Promise ? await market : market;
+    const entered = performance.now();
+    const submissions = tickets.map((ticket): Submission => ({ ticket, ...known }));
+    const requestId = runtime.nextRequestId();
+    const pending = runtime.ask({ type: 'order.submit', requestId, submissions, at: now() });
+    const answer = await pending;
+    const totalMs = performance.now() - entered;
+    const lead = answer.orders[0];
+    switch (answer.outcome) {
+      case 'created': {
+        const journalMs = runtime.lastAppendMs() ?? 0;
+        metrics.order.total.record(totalMs);
+        metrics.order.journal.record(journalMs);
+        metrics.order.dispatch.record(Math.max(0, totalMs - journalMs));
+        metrics.order.review.record(entered - begun);
+        const timing = {
+          reviewUs: microseconds(entered - begun),
+          journalUs: microseconds(journalMs),
+          totalUs: microseconds(performance.now() - begun),
+        };
+        return lead ? { outcome: 'created', order: lead, timing } : nobody();
+      }
+      case 'existing':
+      case 'conflict':
+        return lead ? { outcome: answer.outcome, order: lead } : nobody();
+      case 'denied':
+        metrics.denials.add(answer.reason.code);
+        return lead ? { outcome: 'denied', order: lead, reason: answer.reason } : nobody();
+      case 'unavailable':
+        return unavailable(answer.reason);
+      case 'invalid':
+        return { outcome: 'invalid', errors: [{ pointer: answer.pointer, detail: answer.detail }] };
+      default:
+        return nobody();
+    }
+  }
+
+  /** Orders that the desk has forgotten are still in the journal, and their names are taken. */
+  function recall([lead]: readonly OrderTicket[]): SubmitOutcome | null {
+    if (!lead || lookUp(runtime.child('desk').getSnapshot().context.orders, lead.clientOrderId)) return null;
+    const order = runtime.journal.order(lead.clientOrderId);
+    if (!order) return null;
+    const former = ticketOf(order);
+    return { outcome: former && isSameTicket(former, lead) ? 'existing' : 'conflict', order };
+  }
+
+  function accountFor(request: OrderRequest): string {
+    const former = runtime.order(request.clientOrderId)?.account;
+    return request.account ?? former ?? runtime.root.getSnapshot().context.accounts[0] ?? '';
+  }
+
+  function changeOutcome(answer: DeskAnswer): ChangeOutcome {
+    const order = answer.orders[0];
+    switch (answer.outcome) {
+      case 'unknown':
+        return { outcome: 'unknown' };
+      case 'unavailable':
+        return unavailable(answer.reason);
+      case 'invalid':
+        return { outcome: 'invalid', errors: [{ pointer: answer.pointer, detail: answer.detail }] };
+      case 'denied':
+        return order ? { outcome: 'denied', order, reason: answer.reason } : { outcome: 'unknown' };
+      case 'requested':
+      case 'settled':
+      case 'closed':
+      case 'version':
+        return order ? { outcome: answer.outcome, order } : { outcome: 'unknown' };
+      default:
+        return nobody();
+    }
+  }
+
+  async function cancel(clientOrderId: string): Promise<ChangeOutcome> {
+    const requestId = runtime.nextRequestId();
+    const answer = await runtime.ask({ type: 'order.cancel', requestId, clientOrderId, at: now() });
+    if (answer.outcome === 'unknown') {
+      const order = runtime.order(clientOrderId);
+      if (order && isClosed(order)) return { outcome: 'closed', order };
+    }
+    return changeOutcome(answer);
+  }
+
+  function openOrders(): Order[] {
+    const { orders } = runtime.child('desk').getSnapshot().context;
+    return Object.values(orders)
+      .flatMap((bucket) => Object.keys(bucket))
+      .flatMap((id) => runtime.order(id) ?? [])
+      .filter((order) => order.origin === 'api' && !isClosed(order));
+  }
+
+  async function cancelAll() {
+    const fates = [];
+    for (const { clientOrderId } of openOrders()) {
+      const { outcome } = await cancel(clientOrderId);
+      const order = runtime.order(clientOrderId);
+      if (order) fates.push({ clientOrderId, fate: outcome, order });
+    }
+    return fates;
+  }
+
+  function status(): TradingStatus {
+    const gate = runtime.child('gate').getSnapshot();
+    const state: TradingState = gate.hasTag('halted')
+      ? 'halted'
+      : gate.hasTag('reducing')
+        ? 'reducing'
+        : 'open';
+    return { state, reasons: gate.context.reasons };
+  }
+
+  async function setStatus(state: TradingState, message: string): Promise<TradingStatus> {
+    if (status().state === state) return status();
+    const durable = nextRecord(runtime, ({ event }) => event === 'trading.changed');
+    const type = state === 'open' ? 'gate.open' : state === 'reducing' ? 'gate.reduce' : 'gate.halt';
+    runtime.send({ type, reason: { code: 'operator', message }, at: now() });
+    await durable;
+    return status();
+  }
+
+  return {
+    submit,
+    cancel,
+    cancelAll,
+    status,
+    setStatus,
+
+    async modify(clientOrderId, change, ifVersion) {
+      const order = runtime.order(clientOrderId);
+      if (!order) return { outcome: 'unknown' };
+      if (isClosed(order)) return { outcome: 'closed', order };
+      const market = await marketOf(order.contract, order.instrument);
+      const requestId = runtime.nextRequestId();
+      const answer = await runtime.ask({
+        type: 'order.modify',
+        requestId,
+        clientOrderId,
+        change,
+        ifVersion,
+        market,
+        at: now(),
+      });
+      if (answer.outcome === 'denied') metrics.denials.add(answer.reason.code);
+      return changeOutcome(answer);
+    },
+
+    async preview(request): Promise<PreviewOutcome> {
+      const [ticket] = ticketsOf(request, accountFor(request));
+      const desk = runtime.child('desk').getSnapshot().context;
+      if (!ticket) return nobody();
+      if (desk.shut && !desk.shut.canCancel) return unavailable(desk.shut.reason);
+      const market = await marketOf(ticket.contract, ticket.instrument);
+      const verdict = runtime.review({
+        type: 'gate.review',
+        requestId: runtime.nextRequestId(),
+        questions: [{ ticket, ...market }],
+        replaces: null,
+        preview: true,
+        at: now(),
+      });
+      const gate = {
+        approved: verdict.verdict === 'approved',
+        reasons:
+          verdict.verdict === 'denied'
+            ? verdict.reasons
+            : verdict.verdict === 'unavailable'
+              ? [verdict.reason]
+              : [],
+      };
+      const orderId = runtime.child('desk').getSnapshot().context.nextOrderId;
+      runtime.send({ type: 'desk.raiseOrderId', orderId: orderId + 1 });
+      const preview = await runtime.gateway.preview({ ...ticket, transmit: true }, orderId);
+      return 'failed' in preview
+        ? { outcome: 'rejected', reason: preview.failed, gate }
+        : { outcome: 'previewed', preview, gate };
+    },
+
+    waitFor(clientOrderId, what, timeoutMs) {
+      const hasCome = (order: Order): boolean =>
+        what === 'closed'
+          ? isClosed(order)
+          : isClosed(order) || !['reviewing', 'journaling', 'submitting', 'inDoubt'].includes(order.state);
+      return new Promise((resolve, reject) => {
+        const finish = (): void => {
+          clearTimeout(deadline);
+          stopListening();
+          const order = runtime.order(clientOrderId);
+          if (order) resolve(order);
+          else reject(new Error(`no order is called "${clientOrderId}"`));
+        };
+        const deadline = setTimeout(() => finish(), timeoutMs);
+        const stopListening = runtime.onRecord(({ channel, payload }) => {
+          if (channel !== 'orders' || (payload.order as Order).clientOrderId !== clientOrderId) return;
+          const order = runtime.order(clientOrderId);
+          if (order && hasCome(order)) finish();
+        });
+        const order = runtime.order(clientOrderId);
+        if (!order || hasCome(order)) finish();
+      });
+    },
+
+    async kill(message) {
+      runtime.send({ type: 'gate.halt', reason: { code: 'kill', message }, at: now() });
+      const fates = await cancelAll();
+      // Whatever we do not know of must go as well.
+      runtime.send({ type: 'tws.cancelAll' });
+      return fates;
+    },
+  };
+}
+
+/** The tickets of one request: the order itself, and the exits of its bracket as children that TWS links to it. */
+function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
+  const { bracket, ...terms } = request;
+  const { takeProfit, stopLoss } = bracket ?? {};
+  const exits: OrderTicket[] = [];
+  const exit = {
+    account,
+    instrument: request.instrument,
+    contract: request.contract,
+    side: request.side === 'buy' ? ('sell' as const) : ('buy' as const),
+    quantity: request.quantity,
+    timeInForce:
+      request.timeInForce === 'gtc' || request.timeInForce === 'gtd' ? ('gtc' as const) : ('day' as const),
+    ...(request.outsideRegularHours === undefined
+      ? {}
+      : { outsideRegularHours: request.outsideRegularHours }),
+    parentClientOrderId: request.clientOrderId,
+    transmit: false,
+  };
+  if (takeProfit) {
+    exits.push({
+      ...exit,
+      clientOrderId: `${request.clientOrderId}.tp`,
+      type: 'limit',
+      limitPrice: takeProfit.limitPrice,
+    });
+  }
+  if (stopLoss) {
+    const { stopPrice, limitPrice } = stopLoss;
+    exits.push({
+      ...exit,
+      clientOrderId: `${request.clientOrderId}.sl`,
+      type: limitPrice === undefined ? 'stop' : 'stop_limit',
+      stopPrice,
+      ...(limitPrice === undefined ? {} : { limitPrice }),
+    });
+  }
+  const all = [{ ...terms, account, transmit: false }, ...exits];
+  // TWS holds the group back until its last member transmits.
+  return all.map((ticket, index) => ({ ...ticket, transmit: index === all.length - 1 }));
+}
+
+function knownMultiplier(contract: Contract): string | null {
+  const { multiplier, secType } = contract;
+  if (multiplier && Number(multiplier) > 0) return add(multiplier, '0');
+  return unmultiplied.has(secType ?? 'STK') && contract.secType !== undefined ? '1' : null;
+}
+
+function nextRecord(runtime: Runtime, isIt: (record: { readonly event: string }) => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(deadline);
+      stopListening();
+      resolve();
+    };
+    const deadline = setTimeout(() => finish(), durableDeadlineMs);
+    const stopListening = runtime.onRecord((record) => {
+      if (isIt(record)) finish();
+    });
+  });
+}
+
+function nobody(): never {
+  throw new Error('the desk gave an answer that does not belong to this command');
+}

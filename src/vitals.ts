@@ -1,0 +1,116 @@
+/** How the process is: figures gathered from the tree and the clocks, judged by machines/health.ts, kept in memory for the probes. */
+import { assessHealth, type HealthFacts, type HealthReport } from '../machines/health.ts';
+import type { Config } from './config.ts';
+import type { HealthPort } from './http/options.ts';
+import type { Metrics } from './metrics.ts';
+import type { Observer } from './observer.ts';
+import type { Runtime } from './runtime.ts';
+
+/** A report is made at most this often, however many probes ask. */
+const reportEveryMs = 250;
+
+export interface VitalsOptions {
+  readonly runtime: Runtime;
+  readonly observer: Observer;
+  readonly metrics: Metrics;
+  readonly config: Pick<Config, 'maxLatencyMs' | 'readyRequiresTws' | 'redisUrl'>;
+  readonly now: () => number;
+}
+
+export function createVitals({ runtime, observer, metrics, config, now }: VitalsOptions) {
+  const start = { configurationRead: true, journalReplayed: true, httpBound: false };
+  let clients = 0;
+  let report: HealthReport | null = null;
+  let reportedAt = 0;
+  let changed = true;
+  let ticksSeen = 0;
+  let lastTickAt: number | null = null;
+  observer.onChange(() => {
+    changed = true;
+  });
+
+  function failingLists(): string[] {
+    const lists = runtime.child('reconciliation').getSnapshot().context.lists;
+    return Object.values(lists).flatMap(({ list, outcome }) => (outcome === 'failed' ? [list] : []));
+  }
+
+  function facts(at: number): HealthFacts {
+    const root = runtime.root.getSnapshot();
+    const { journalProblem, reconciliation, sessionId } = root.context;
+    const tws = runtime.child('tws').getSnapshot();
+    const { context } = tws;
+    const total = metrics.order.total.summary();
+    const last = context.undecodable.at(-1);
+    const { ticks } = runtime.market.figures();
+    if (ticks !== ticksSeen) {
+      ticksSeen = ticks;
+      lastTickAt = at;
+    }
+    return {
+      actors: observer.rows(),
+      start,
+      draining: root.hasTag('draining'),
+      readyRequiresTws: config.readyRequiresTws,
+      tws: {
+        sessionId,
+        link: !tws.hasTag('connected')
+          ? null
+          : context.severedSince === null
+            ? tws.hasTag('degraded')
+              ? 'impaired'
+              : 'whole'
+            : 'severed',
+        serverVersion: context.serverVersion,
+        farms: context.farms,
+        undecodable: context.undecodableCount,
+        lastUndecodableAt: last?.at ?? null,
+        trouble:
+          context.lastCause && !sessionId ? { code: context.lastCause, message: context.lastMessage } : null,
+        lastMessageAt: context.at || null,
+      },
+      journal: {
+        writable: journalProblem === null,
+        lastSeq: runtime.journal.lastSeq(),
+        lastAppendMs: runtime.lastAppendMs(),
+        trouble: journalProblem,
+      },
+      reconciliation: {
+        // The state of the supervisor, not the newest list: after a cut the lists of before count for nothing.
+        sessionId: root.hasTag('reconciled') ? (reconciliation?.sessionId ?? null) : null,
+        completedAt: reconciliation?.at ?? null,
+        failing: failingLists(),
+        differences: 0,
+      },
+      marketData: { lastTickAt: lastTickAt },
+      clients: { connected: clients, slow: 0 },
+      redis: config.redisUrl ? 'down' : 'absent',
+      eventLoop: metrics.eventLoop(),
+      executionLatency: { count: total.count, p99Ms: total.p99, budgetMs: config.maxLatencyMs },
+    };
+  }
+
+  const port: HealthPort = {
+    report() {
+      const at = now();
+      if (report === null || changed || at - reportedAt >= reportEveryMs) {
+        report = assessHealth(facts(at), at, report ?? undefined);
+        reportedAt = at;
+        changed = false;
+      }
+      return report;
+    },
+    metricsJson: () => metrics.json(),
+    metricsText: () => metrics.text(),
+  };
+  return {
+    port,
+    noteBound(): void {
+      start.httpBound = true;
+      changed = true;
+    },
+    noteClients(connected: number): void {
+      clients = connected;
+      metrics.clients(connected);
+    },
+  };
+}
