@@ -206,7 +206,8 @@ export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: E
   const overlay = (layer: Environment, source: string): void => {
     for (const [name, value] of Object.entries(layer)) {
       if (value === undefined) continue;
-      if (name in variables.properties || name === 'NODE_ENV') settings.set(name, { text: value, source });
+      if (Object.hasOwn(variables.properties, name) || name === 'NODE_ENV')
+        settings.set(name, { text: value, source });
       else {
         const meant = nearMiss(name);
         if (meant)
@@ -273,7 +274,8 @@ function repetitions(content: string, file: string): ConfigProblem[] {
   const lines = new Map<string, number[]>();
   content.split(/\r?\n/).forEach((line, index) => {
     const name = /^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1];
-    if (name && name in variables.properties) lines.set(name, [...(lines.get(name) ?? []), index + 1]);
+    if (name && Object.hasOwn(variables.properties, name))
+      lines.set(name, [...(lines.get(name) ?? []), index + 1]);
   });
   return [...lines]
     .filter(([, at]) => at.length > 1)
