@@ -1,6 +1,6 @@
 /** Positions and executions of every account: booked once per execution, whoever's order it was. */
-import { type EnqueueObject, enqueueActions, setup } from 'xstate';
-import { add, compare, type Decimal, equals, isZero, negate, subtract } from './decimal.ts';
+import { enqueueActions, setup } from 'xstate';
+import { type Decimal, equals, isZero, subtract } from './decimal.ts';
 import { type Contract, formatInstrument } from './instrument.ts';
 import {
   afterExecution,
@@ -60,25 +60,12 @@ export type LedgerReport = { readonly type: 'ledger.recorded'; readonly facts: r
 interface LedgerContext {
   readonly positions: Readonly<Record<string, LedgerPosition>>;
   readonly executions: Lookup<ExecutionRow>;
-  /** families that the broker took back */
-  readonly busted: Lookup<string>;
   /** commissions that came before their execution, newest last, bounded */
   readonly early: Readonly<Record<string, Commissioned>>;
   /** conId -> the name we use */
   readonly names: Readonly<Record<string, string>>;
 }
 
-type Enqueue = EnqueueObject<
-  LedgerContext,
-  LedgerEvent,
-  LedgerEvent,
-  never,
-  never,
-  never,
-  never,
-  never,
-  never
->;
 
 /** Commissions kept for executions that have not come. */
 export const earlyCommissionsMax = 500;
@@ -110,14 +97,9 @@ export const ledgerMachine = setup({
     restore: enqueueActions(({ event, enqueue }) => {
       const { positions, executions } = event as Extract<LedgerEvent, { type: 'ledger.restored' }>;
       let booked: Lookup<ExecutionRow> = {};
-      let busted: Lookup<string> = {};
-      for (const row of executions) {
-        if (isZero(row.quantity)) busted = put(busted, executionFamily(row.execId), row.execId);
-        booked = put(booked, executionFamily(row.execId), row);
-      }
+      for (const row of executions) booked = put(booked, executionFamily(row.execId), row);
       enqueue.assign({
         executions: booked,
-        busted,
         names: Object.fromEntries(
           positions.flatMap((row) =>
             row.contract.conId ? [[String(row.contract.conId), row.instrument]] : [],
@@ -279,7 +261,7 @@ export const ledgerMachine = setup({
   },
 }).createMachine({
   id: 'ledger',
-  context: { positions: {}, executions: {}, busted: {}, early: {}, names: {} },
+  context: { positions: {}, executions: {}, early: {}, names: {} },
   initial: 'booking',
   states: {
     booking: {
@@ -297,18 +279,11 @@ export const ledgerMachine = setup({
   },
 });
 
-function report(enqueue: Pick<Enqueue, 'sendParent'>, facts: readonly LedgerFact[]): void {
-  enqueue.sendParent({ type: 'ledger.recorded', facts } satisfies LedgerReport);
+function report(enqueue: { sendParent(event: LedgerReport): void }, facts: readonly LedgerFact[]): void {
+  enqueue.sendParent({ type: 'ledger.recorded', facts });
 }
 
 /** A position belongs to a contract, not to the venue where a part of it was traded. */
 function tradedContract({ exchange: _, ...contract }: Contract): Contract {
   return contract;
 }
-
-/** The sum of all quantities of one family never differs from its newest revision; exported for checkers. */
-export const bookedQuantity = (rows: Iterable<ExecutionRow>): Decimal => {
-  let sum = '0';
-  for (const row of rows) sum = add(sum, row.side === 'buy' ? row.quantity : negate(row.quantity));
-  return compare(sum, '0') === 0 ? '0' : sum;
-};
