@@ -38,6 +38,7 @@ const priceRules: Readonly<
 
 /** The children of a bracket are called `<id>.tp` and `<id>.sl`. */
 const maxBracketIdLength = 29;
+const maxDecimalLength = 32;
 const timestamp = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 
 /** The request that this body means, or every complaint about it (JSON pointers into the body). */
@@ -202,7 +203,8 @@ function readBracket(
 
 function readDecimal(value: string | number, pointer: string, errors: FieldProblem[]): Decimal {
   const decimal = toDecimal(value);
-  if (decimal !== null) return decimal;
+  // an exponent can hide a thousand digits
+  if (decimal !== null && decimal.length <= maxDecimalLength) return decimal;
   errors.push({
     pointer,
     detail: `"${String(value).slice(0, 40)}" is not a decimal number such as "187.20"`,

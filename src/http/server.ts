@@ -6,6 +6,7 @@ import fastify, {
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
+  LogController,
 } from 'fastify';
 import { addHealth } from './health.ts';
 import { addMarket } from './market.ts';
@@ -27,7 +28,7 @@ const jsonType = /^application\/(?:[\w.-]+\+)?json(?:\s*;|$)/i;
 export function createServer(options: HttpOptions, log?: FastifyBaseLogger): FastifyInstance {
   const server = fastify({
     ...(log ? { loggerInstance: log } : { logger: false }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     bodyLimit: bodyLimitBytes,
     connectionTimeout: 0,
@@ -51,6 +52,7 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
   addErrors(server);
   addNotFound(server);
   addTiming(server, options.onHttpTiming);
+  addRefusedUpgrades(server);
   const access = new Access(options);
   addSecurity(server, options, access);
   const streams = new Streams(options, access, server.log);
@@ -102,6 +104,14 @@ function addErrors(server: FastifyInstance): void {
     if (body.status === 500) request.log.error({ err: error, route: request.routeOptions.url }, 'failed');
     if (error instanceof ProblemError) reply.headers(error.headers);
     return reply.code(body.status).type(problemType).send(body);
+  });
+}
+
+/** A refused upgrade leaves a socket that HTTP has let go of: it would stay open for ever. */
+function addRefusedUpgrades(server: FastifyInstance): void {
+  server.addHook('onResponse', (request, _reply, done) => {
+    if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
+    done();
   });
 }
 

@@ -1,0 +1,207 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { HttpOptions } from '../../src/http/options.ts';
+import { type Running, startServer, until } from './running.ts';
+import { type Frame, StreamTester } from './stream-tester.ts';
+
+let running: Running;
+const testers: StreamTester[] = [];
+afterEach(async () => {
+  for (const tester of testers.splice(0)) tester.close();
+  await running.server.close();
+});
+const start = async (changes: Partial<HttpOptions> = {}) => {
+  running = await startServer(changes);
+};
+const open = async () => {
+  const tester = await StreamTester.open(running);
+  testers.push(tester);
+  return tester;
+};
+const facts = (tester: StreamTester, subscription: number) =>
+  tester.of(subscription).filter((frame) => frame.type === 'event');
+const numbers = (frames: readonly Frame[]) => frames.map((frame) => frame.journalSeq);
+const alert = (n: number) => running.journal.append('alerts', 'alert.raised', { alert: { n } });
+
+describe('lossless channels', () => {
+  it('send each fact as it was journaled', async () => {
+    await start();
+    const tester = await open();
+    const id = await tester.subscribe('orders');
+    await running.trading.submit({
+      clientOrderId: 'c-1',
+      instrument: 'AAPL',
+      contract: { symbol: 'AAPL' },
+      side: 'buy',
+      type: 'limit',
+      limitPrice: '187.2',
+      quantity: '10',
+      timeInForce: 'day',
+    });
+    running.trading.accept('c-1');
+    running.trading.fill('c-1', '4', '187.19');
+    await until(() => facts(tester, id).length === 3);
+    expect(facts(tester, id)).toMatchObject([
+      { seq: 2, journalSeq: 1, event: 'order.submitted', order: { state: 'submitting' } },
+      { seq: 3, journalSeq: 2, event: 'order.accepted', order: { state: 'working' } },
+      {
+        seq: 4,
+        journalSeq: 3,
+        event: 'order.filled',
+        order: { filledQuantity: '4' },
+        fill: { price: '187.19' },
+      },
+    ]);
+  });
+
+  it('without `after`: a snapshot and where in the journal it stands', async () => {
+    await start();
+    alert(1);
+    running.trading.unavailable = null;
+    running.reading.positionRows.push({
+      account: 'DU1234567',
+      instrument: 'AAPL',
+      contract: { symbol: 'AAPL' },
+      quantity: '4',
+      averageCost: null,
+      marketPrice: null,
+      unrealizedPnl: null,
+      realizedPnl: null,
+      confirmed: false,
+    });
+    const tester = await open();
+    const ack = await tester.ask({ type: 'subscribe', channel: 'positions' });
+    expect(ack).toMatchObject({ ok: true, mode: 'snapshot' });
+    const health = await tester.subscribe('health');
+    await until(() => tester.of(health).length === 1);
+    expect(tester.of(ack.subscription ?? 0)).toMatchObject([
+      {
+        type: 'snapshot',
+        seq: 1,
+        journalSeq: 1,
+        rows: [{ instrument: 'AAPL', quantity: '4', confirmed: false }],
+      },
+    ]);
+    expect(tester.of(health)[0]).toMatchObject({ rows: [{ status: 'pass', gates: { trading: true } }] });
+  });
+
+  it('with `after`: what was missed, then what comes', async () => {
+    await start();
+    for (let n = 1; n <= 450; n += 1) alert(n);
+    const tester = await open();
+    const ack = await tester.ask({ type: 'subscribe', channel: 'alerts', after: 120 });
+    expect(ack).toMatchObject({ ok: true, mode: 'replay' });
+    alert(451);
+    const id = ack.subscription ?? 0;
+    await until(() => facts(tester, id).length === 331);
+    expect(numbers(facts(tester, id))).toEqual(Array.from({ length: 331 }, (_, n) => 121 + n));
+    expect(tester.of(id).map((frame) => frame.seq)).toEqual(Array.from({ length: 331 }, (_, n) => n + 1));
+  });
+
+  it('too far back, or ahead of us: a snapshot instead', async () => {
+    await start({ streamLimits: { maxReplay: 10 } });
+    for (let n = 1; n <= 20; n += 1) alert(n);
+    const tester = await open();
+    for (const [after, mode] of [
+      [9, 'snapshot'],
+      [10, 'replay'],
+      [20, 'replay'],
+      [21, 'snapshot'],
+    ] as const) {
+      expect(await tester.ask({ type: 'subscribe', channel: 'alerts', after })).toMatchObject({ mode });
+    }
+  });
+
+  it('a client that takes nothing is closed with 4408 and resumes without loss', async () => {
+    await start({ streamLimits: { closeAboveBytes: 200_000, skipAboveBytes: 50_000, heartbeatMs: 60_000 } });
+    const stuck = await open();
+    const before = await stuck.subscribe('alerts');
+    alert(1);
+    await until(() => facts(stuck, before).length === 1);
+    stuck.socket.pause();
+    const text = 'x'.repeat(20_000);
+    await until(() => {
+      running.journal.append('alerts', 'alert.raised', { text });
+      return running.server.websocketServer.clients.size === 0;
+    }, 15_000);
+    const resumed = await open();
+    const last = Number(numbers(facts(stuck, before)).at(-1));
+    const id = await resumed.subscribe('alerts', { after: last });
+    const total = running.journal.records.length;
+    await until(() => facts(resumed, id).at(-1)?.journalSeq === total, 15_000);
+    expect(numbers(facts(resumed, id))).toEqual(Array.from({ length: total - last }, (_, n) => last + 1 + n));
+  });
+
+  it('a burst that outruns the queue is read from the journal', async () => {
+    await start();
+    const clients = await Promise.all([open(), ...Array.from({ length: 40 }, () => open())]);
+    const ids = await Promise.all(clients.map((tester) => tester.subscribe('alerts', { after: 0 })));
+    for (let n = 1; n <= 5000; n += 1) alert(n);
+    await until(() => clients.every((tester, n) => facts(tester, ids[n] ?? 0).length === 5000), 15_000);
+    clients.forEach((tester, n) => {
+      expect(numbers(facts(tester, ids[n] ?? 0))).toEqual(Array.from({ length: 5000 }, (_, k) => k + 1));
+    });
+  });
+});
+
+describe('whenever one subscribes', () => {
+  const channels = ['orders', 'alerts', 'health'] as const;
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('append' as const),
+        channel: fc.constantFrom(...channels, null),
+        times: fc.integer({ min: 1, max: 130 }),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('subscribe' as const),
+        channel: fc.constantFrom(...channels),
+        back: fc.integer({ min: 0, max: 300 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
+  );
+
+  it('seq runs 1..n and every record comes once, in order', async () => {
+    await start({ streamLimits: { maxSubscriptions: 10_000, messagesPerSecond: 100_000 } });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), async (steps) => {
+        const tester = await StreamTester.open(running);
+        const wanted: { id: number; channel: string; after: number }[] = [];
+        let asked = 0;
+        for (const now of steps) {
+          if (now.do === 'append') {
+            for (let n = 0; n < now.times; n += 1)
+              running.journal.append(now.channel, 'thing.happened', { n });
+          } else if (now.do === 'subscribe') {
+            asked += 1;
+            const after = Math.max(0, running.journal.records.length - now.back);
+            tester.socket.send(JSON.stringify({ type: 'subscribe', id: asked, channel: now.channel, after }));
+            wanted.push({ id: asked, channel: now.channel, after });
+          } else if (now.do === 'turn') {
+            await new Promise((resolve) => setImmediate(resolve));
+          } else {
+            await tester.ask({ type: 'ping' });
+          }
+        }
+        for (const { id, channel, after } of wanted) {
+          const { subscription } = await tester.heard((frame) => frame.type === 'ack' && frame.id === id);
+          const expected = running.journal.records
+            .filter((record) => record.seq > after && record.channel === channel)
+            .map((record) => record.seq);
+          await until(() => tester.of(subscription ?? 0).length >= expected.length);
+          const frames = tester.of(subscription ?? 0);
+          expect(numbers(frames)).toEqual(expected);
+          expect(frames.map((frame) => frame.seq)).toEqual(expected.map((_, n) => n + 1));
+        }
+        tester.close();
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

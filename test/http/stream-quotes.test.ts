@@ -1,0 +1,240 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { HttpOptions } from '../../src/http/options.ts';
+import { call, type Running, startServer, until } from './running.ts';
+import { StreamTester, tableOf } from './stream-tester.ts';
+
+let running: Running;
+const testers: StreamTester[] = [];
+afterEach(async () => {
+  for (const tester of testers.splice(0)) tester.close();
+  await running.server.close();
+});
+const start = async (changes: Partial<HttpOptions> = {}) => {
+  running = await startServer(changes);
+};
+const open = async () => {
+  const tester = await StreamTester.open(running);
+  testers.push(tester);
+  return tester;
+};
+const seqs = (tester: StreamTester, subscription: number) =>
+  tester.of(subscription).map((frame) => frame.seq);
+const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1);
+
+describe('quotes', () => {
+  it('begin with a snapshot of what is known, then send what changed', async () => {
+    await start();
+    running.market.tick('AAPL', 'bid', 187.22);
+    running.market.tick('AAPL', 'ask', 187.23);
+    running.market.beat();
+    const tester = await open();
+    const ack = await tester.ask({
+      type: 'subscribe',
+      channel: 'quotes',
+      keys: [
+        'STK:AAPL',
+        'AAPL',
+        'CASH:EUR.USD',
+        { secType: 'STK', symbol: 'MSFT', exchange: 'SMART', currency: 'USD' },
+        'FISH:X',
+      ],
+    });
+    expect(ack).toMatchObject({
+      ok: true,
+      keys: ['AAPL', 'CASH:EUR.USD', 'MSFT'],
+      rejected: [{ key: 'FISH:X' }],
+    });
+    const id = ack.subscription ?? 0;
+    running.market.tick('AAPL', 'bid', 187.21);
+    running.market.tick('IBM', 'bid', 1);
+    running.market.beat();
+    running.market.tick('CASH:EUR.USD', 'last', 1.08);
+    running.market.beat();
+    await until(() => tester.of(id).length === 3);
+    expect(tester.of(id)).toMatchObject([
+      { type: 'snapshot', seq: 1, rows: [{ key: 'AAPL', bid: 187.22, ask: 187.23, status: 'live' }] },
+      { type: 'update', seq: 2, rows: [{ key: 'AAPL', bid: 187.21, merged: 1 }] },
+      { type: 'update', seq: 3, rows: [{ key: 'CASH:EUR.USD', last: 1.08 }] },
+    ]);
+    expect(tester.of(id)[1]?.rows?.[0]).not.toHaveProperty('ask');
+  });
+
+  it('send nothing when nothing changed, and nothing after unsubscribing', async () => {
+    await start();
+    const tester = await open();
+    const id = await tester.subscribe('quotes', { keys: ['AAPL'] });
+    running.market.tick('IBM', 'bid', 1);
+    running.market.beat();
+    await tester.ask({ type: 'unsubscribe', subscription: id });
+    running.market.tick('AAPL', 'bid', 1);
+    running.market.beat();
+    await tester.ask({ type: 'ping' });
+    expect(seqs(tester, id)).toEqual([1]);
+    expect(running.market.lines.get('AAPL')).toBe(0);
+  });
+
+  it('tell when the broker refuses a line', async () => {
+    await start();
+    running.market.refused.set('NOPE', { code: '200', message: 'No security definition' });
+    const tester = await open();
+    const subscription = await tester.subscribe('quotes', { keys: ['NOPE'] });
+    expect(await tester.heard((frame) => frame.type === 'notice')).toMatchObject({
+      code: 'quote-failed',
+      subscription,
+      key: 'NOPE',
+      reason: { code: '200' },
+    });
+  });
+
+  it('reach hundreds of clients without a hole, all with the newest in the end', async () => {
+    const fanOuts: number[] = [];
+    await start({ onFanOut: (_ms, frames) => fanOuts.push(frames) });
+    const clients = await Promise.all(Array.from({ length: 120 }, () => open()));
+    const ids = await Promise.all(
+      clients.map((tester, n) => tester.subscribe('quotes', { keys: n % 2 ? ['AAPL', 'MSFT'] : ['MSFT'] })),
+    );
+    for (let n = 1; n <= 20; n += 1) {
+      running.market.tick('AAPL', 'bid', n);
+      running.market.tick('MSFT', n % 3 ? 'ask' : 'last', 100 + n);
+      running.market.beat();
+      if (n % 4 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const done = (tester: StreamTester, n: number) => {
+      const table = tableOf(tester.of(ids[n] ?? 0));
+      const msft = table.get('MSFT');
+      return msft?.ask === 120 && msft.last === 118 && (n % 2 === 0 || table.get('AAPL')?.bid === 20);
+    };
+    await until(() => clients.every(done), 10_000);
+    clients.forEach((tester, n) => {
+      const got = seqs(tester, ids[n] ?? 0);
+      expect(got).toEqual(upTo(got.length));
+      expect(
+        tester.of(ids[n] ?? 0).some((frame) => frame.rows?.some((row) => n % 2 === 0 && row.key === 'AAPL')),
+      ).toBe(false);
+    });
+    expect(Math.max(...fanOuts)).toBe(120);
+  });
+
+  it('let an order pass while a beat goes out to many', async () => {
+    await start();
+    const clients = await Promise.all(Array.from({ length: 150 }, () => open()));
+    const ids = await Promise.all(clients.map((tester) => tester.subscribe('quotes', { keys: ['AAPL'] })));
+    let framesAtSubmit = -1;
+    let framesSent = 0;
+    const sent = () => framesSent;
+    const { submit } = running.trading;
+    running.trading.submit = (request) => {
+      framesAtSubmit = sent();
+      return submit.call(running.trading, request);
+    };
+    for (const socket of running.server.websocketServer.clients) {
+      const send = socket.send.bind(socket) as (text: string) => void;
+      socket.send = (text: string) => {
+        framesSent += 1;
+        send(text);
+      };
+    }
+    // an order is on its way; its bytes are read between two chunks of the beat
+    const answer = call(running, 'POST', '/v1/orders', {
+      instrument: 'AAPL',
+      side: 'buy',
+      quantity: 1,
+      type: 'market',
+    });
+    const beats = setInterval(() => {
+      running.market.tick('AAPL', 'bid', Math.random());
+      running.market.beat();
+    }, 1);
+    expect((await answer).status).toBe(201);
+    clearInterval(beats);
+    expect(framesAtSubmit).toBeGreaterThanOrEqual(0);
+    await until(() => clients.every((tester, n) => tester.of(ids[n] ?? 0).length > 1));
+  });
+});
+
+describe('slow clients', () => {
+  const wide = Array.from({ length: 400 }, (_, n) => `SYM${n}`);
+  const moveAll = (value: number) => {
+    for (const key of wide) running.market.tick(key, 'bid', value);
+    running.market.beat();
+  };
+
+  it('skip beats, are told, and end with the newest of every key; others are not held up', async () => {
+    await start({ streamLimits: { skipAboveBytes: 100_000, stallMs: 60_000, heartbeatMs: 60_000 } });
+    const slow = await open();
+    const fast = await open();
+    const slowId = await slow.subscribe('quotes', { keys: wide });
+    const fastId = await fast.subscribe('quotes', { keys: wide });
+    slow.socket.pause();
+    let value = 0;
+    const skipping = () =>
+      call(running, 'GET', '/health/detailed').then(async (response) => {
+        const body = (await response.json()) as { components: { clients: { slow: number } } };
+        return body.components.clients.slow === 1;
+      });
+    while (!(await skipping())) {
+      for (let n = 0; n < 20; n += 1) {
+        value += 1;
+        moveAll(value);
+      }
+      expect(value).toBeLessThan(20_000);
+    }
+    value += 1;
+    moveAll(value);
+    await until(() => tableOf(fast.of(fastId)).get('SYM0')?.bid === value);
+    slow.socket.resume();
+    const newest = () => {
+      const table = tableOf(slow.of(slowId));
+      return wide.every((key) => table.get(key)?.bid === value);
+    };
+    await slow.heard((frame) => frame.type === 'notice' && frame.code === 'slow-consumer', 15_000);
+    await until(newest, 15_000);
+    const got = seqs(slow, slowId);
+    expect(got).toEqual(upTo(got.length));
+    expect(got.length).toBeLessThan(seqs(fast, fastId).length);
+    const notice = slow.frames.find((frame) => frame.type === 'notice');
+    expect(notice).toMatchObject({ level: 'warn', subscription: slowId });
+    expect(Number(notice?.skippedBeats)).toBeGreaterThan(0);
+  });
+
+  it('that take nothing at all are closed with 4408', async () => {
+    await start({ streamLimits: { skipAboveBytes: 50_000, stallMs: 100, heartbeatMs: 50 } });
+    const stuck = await open();
+    await stuck.subscribe('quotes', { keys: wide });
+    stuck.socket.pause();
+    let value = 0;
+    const gone = () => {
+      value += 1;
+      moveAll(value);
+      return running.server.websocketServer.clients.size === 0;
+    };
+    await until(gone, 15_000);
+    const detailed = (await (await call(running, 'GET', '/health/detailed')).json()) as {
+      components: { clients: { closedSlow: number; connections: number } };
+    };
+    expect(detailed.components.clients).toMatchObject({ closedSlow: 1, connections: 0 });
+    expect(running.market.lines.get('SYM0')).toBe(0);
+  });
+});
+
+describe('small tables', () => {
+  it('actors and pnl: a snapshot, then the rows that changed and those that went', async () => {
+    await start();
+    const tester = await open();
+    const actors = await tester.subscribe('actors');
+    const pnl = await tester.subscribe('pnl');
+    const [runtime, tws] = running.reading.actorRows;
+    if (!runtime || !tws) throw new Error('no actors');
+    running.reading.actorRows = [runtime, { ...tws, state: 'online.severed' }];
+    running.reading.daily = '13';
+    await until(() => tester.of(actors).length === 2 && tester.of(pnl).length === 2);
+    expect(tester.of(actors)).toMatchObject([
+      { type: 'snapshot', seq: 1, rows: [{ id: 'runtime' }, { id: 'tws' }, { id: 'desk' }] },
+      { type: 'update', seq: 2, rows: [{ id: 'tws', state: 'online.severed' }], removed: ['desk'] },
+    ]);
+    expect(tester.of(pnl)[1]).toMatchObject({
+      type: 'update',
+      rows: [{ account: 'DU1234567', daily: '13' }],
+    });
+  });
+});
