@@ -159,7 +159,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   let executionsSpoiled: string | null = null;
   let executionsAnswer: Promise<Snapshot<Executed>> | null = null;
 
-  const current = (): Wire | null => (wire?.accounts.length ? wire : null);
+  const current = (): Wire | null => (wire?.isOpen ? wire : null);
 
   const listeners: SessionListeners = {
     attached(attached) {

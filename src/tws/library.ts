@@ -51,6 +51,8 @@ export interface ConnectionOptions {
   readonly now: () => number;
 }
 
+const errorMessage = '4';
+
 /** Dials. Every outcome comes through `events`, never within this call. */
 export function openConnection(options: ConnectionOptions, events: ConnectionEvents): Connection {
   const { host, port, clientId, now } = options;
@@ -98,6 +100,14 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
     });
   };
 
+  // An error whose appended JSON cannot be parsed is dropped whole by the decoder; it may be an order's rejection.
+  const salvage = (frame: Buffer): void => {
+    const [kind, , id, code, text = ''] = frame.toString('utf8', 4).split('\0');
+    if (kind === errorMessage && Number(id) >= 0) {
+      api.emit(EventName.error, new Error(text), Number(code), Number(id));
+    }
+  };
+
   const splitter = createFrameSplitter((frame) => {
     if (!open) return;
     current = frame;
@@ -115,6 +125,7 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
       controller.decoder.dataQueue = [];
       controller.decoder.emitQueue = [];
       undecodable(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+      salvage(frame);
     }
     current = null;
   });

@@ -44,6 +44,8 @@ for (const [type, field] of [
 }
 
 const haltedType = 49;
+const tickPriceMessage = '1';
+const bidType = '1';
 const firstDelayedType = 66;
 const lastDelayedType = 76;
 
@@ -133,6 +135,15 @@ export function createLines(nextId: () => number): Lines {
           setKind(line, 'delayed', connection.readAt);
         }
         line.sink.tick(field, price, connection.readAt);
+      });
+      // The library raises no size from a bid: its test for a size type takes bid size, which is 0, for none.
+      api.on(EventName.received, (tokens) => {
+        if (tokens[0] !== tickPriceMessage || tokens[3] !== bidType) return;
+        const line = open.get(Number(tokens[2]));
+        const size = Number.parseFloat(tokens[5] ?? '');
+        if (!line || settled(size) === null || size < 0) return;
+        ticks += 1;
+        line.sink.tick('bidSize', size, connection.readAt);
       });
       api.on(EventName.tickSize, (id, type, size) => {
         const line = open.get(id);

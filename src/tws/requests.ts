@@ -132,6 +132,8 @@ export function createList<T>(clock: GatewayClock, name: string): List<T> {
   let settle: ((outcome: Snapshot<T>) => void) | null = null;
   /** ends that earlier questions, given up by now, may still send */
   let lateEnds = 0;
+  /** an end was passed over during this question */
+  let passedOver = false;
 
   return {
     ask(wire, timeoutMs, request) {
@@ -139,9 +141,11 @@ export function createList<T>(clock: GatewayClock, name: string): List<T> {
       if (!wire) return Promise.resolve({ outcome: 'failed', reason: 'not-connected', at: clock.now() });
       rows = [];
       spoiled = null;
+      passedOver = false;
       answer = new Promise((resolve) => {
         const timer = clock.setTimeout(() => {
-          lateEnds = Math.min(lateEnds + 1, 1);
+          // One passed over and none after it: it was the end of this question, and nothing is owed any more.
+          lateEnds = passedOver ? 0 : 1;
           wire.pacer.withdraw((key) => key === name, 'timeout');
           settle?.({ outcome: 'failed', reason: 'timeout', at: clock.now() });
         }, timeoutMs);
@@ -165,8 +169,12 @@ export function createList<T>(clock: GatewayClock, name: string): List<T> {
       // An end without rows may belong to the question before, which was given up: believing it would turn a failure
       // into an empty list. It is passed over once.
       if (lateEnds > 0) {
-        lateEnds -= 1;
-        if (!settle || rows.length === 0) return;
+        lateEnds = 0;
+        if (!settle) return;
+        if (rows.length === 0) {
+          passedOver = true;
+          return;
+        }
       }
       settle?.(
         spoiled === null

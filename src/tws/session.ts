@@ -74,6 +74,7 @@ export function openSession(
   let zone = 'UTC';
   let over = false;
   let ready = false;
+  let isOpen = false;
   let probeSentAt: number | null = null;
   const farms = new Map<string, Farm>();
 
@@ -112,6 +113,9 @@ export function openSession(
     sessionId,
     connection,
     pacer,
+    get isOpen() {
+      return isOpen;
+    },
     get accounts() {
       return accounts;
     },
@@ -167,6 +171,7 @@ export function openSession(
     report({ type: 'session.accountsListed', accounts, at: connection.readAt });
   });
   api.on(EventName.nextValidId, (orderId) => {
+    isOpen = true;
     report({ type: 'session.orderIdGranted', orderId, at: connection.readAt });
   });
   api.on(EventName.currentTime, () => {

@@ -22,6 +22,8 @@ export interface Wire {
   readonly sessionId: string;
   readonly connection: Connection;
   readonly pacer: Pacer;
+  /** TWS granted an order id: it hears requests from then on */
+  readonly isOpen: boolean;
   /** empty until TWS listed them */
   readonly accounts: readonly string[];
   /** the zone of TWS's clock, for times written without one */

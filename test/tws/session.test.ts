@@ -309,6 +309,7 @@ test('a message that cannot be decoded is kept with its bytes and harms no other
   // This one makes the decoder throw what it does not catch itself.
   say(peer, '4|2|100|201|Order rejected|{not json');
   await link.hears('tws.undecodable', 2);
+  expect(link.all('broker.orderNoted')).toMatchObject([{ orderId: 100, code: 201, disposition: 'refusal' }]);
   // No NUL at its end: it must not swallow the beginning of the next.
   const bare = Buffer.from('3\x00100\x00Submitted\x000\x0010\x000\x00900\x000\x000\x007\x00\x000');
   const header = Buffer.alloc(4);
