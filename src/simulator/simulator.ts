@@ -1,4 +1,6 @@
+import { given } from './args.ts';
 import { realClock, VirtualClock } from './clock.ts';
+import { createExchange } from './exchange/exchange.ts';
 import { Faults } from './faults.ts';
 import { type FloodOptions, type FloodResult, flood } from './flood.ts';
 import { Gateway } from './gateway.ts';
@@ -25,6 +27,10 @@ export interface SimulatorOptions {
   readonly limits?: Partial<Limits>;
   /** how often the built-in market moves, ms */
   readonly tickIntervalMs?: number;
+  /** hours of the built-in market: `alwaysOpen` (default) or those of the real venues */
+  readonly calendar?: 'alwaysOpen' | 'regular';
+  /** range of the built-in exchange's own delays, default 1 to 20 */
+  readonly latencyMs?: { readonly min: number; readonly max: number };
   /** IANA name of the gateway's time zone */
   readonly timeZone?: string;
   /** the first id that nextValidId announces to a client */
@@ -53,7 +59,7 @@ export interface Simulator {
   clients(): readonly ClientInfo[];
   /** Valid ticks to open market-data lines, for load tests. */
   flood(options: FloodOptions): Promise<FloodResult>;
-  /** Moves a virtual clock; rejects with any other. */
+  /** Moves a virtual clock; throws with any other. */
   advance(ms: number): void;
   close(): Promise<void>;
 }
@@ -62,8 +68,18 @@ export interface Simulator {
 export async function createSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const clock = options.clock ?? realClock;
   const random = seededRandom(options.seed ?? 1);
-  const { exchange } = options;
-  if (exchange === undefined) throw new Error('exchange: missing');
+  const exchange =
+    options.exchange ??
+    createExchange({
+      clock,
+      seed: options.seed ?? 1,
+      ...given({
+        accounts: options.accounts,
+        tickIntervalMs: options.tickIntervalMs,
+        calendar: options.calendar,
+        latencyMs: options.latencyMs,
+      }),
+    });
   const gateway = new Gateway({
     exchange,
     clock,
@@ -75,7 +91,13 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
   });
   const server = new Server(gateway);
   const faults = new Faults(gateway, server, random);
-  await server.open(options.port ?? 0);
+  try {
+    await server.open(options.port ?? 0);
+  } catch (error) {
+    gateway.close();
+    if (options.exchange === undefined) exchange.close();
+    throw error;
+  }
   return {
     get port() {
       return server.port;
