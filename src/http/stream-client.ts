@@ -50,6 +50,7 @@ export class StreamClient {
   #taken = 0;
   #silentHeartbeats = 0;
   #closing = false;
+  #closedWith: number | null = null;
 
   constructor(socket: WebSocket, scopes: readonly Scope[], limits: StreamLimits) {
     this.#socket = socket;
@@ -66,6 +67,11 @@ export class StreamClient {
 
   get open(): boolean {
     return !this.#closing && this.#socket.readyState === this.#socket.OPEN;
+  }
+
+  /** the code that we closed it with; null while open, or when it left */
+  get closedWith(): number | null {
+    return this.#closedWith;
   }
 
   get unsentBytes(): number {
@@ -169,6 +175,7 @@ export class StreamClient {
   close(code: number, reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
+    this.#closedWith = code;
     this.#socket.close(code, reason);
     const timer = setTimeout(() => this.#socket.terminate(), terminateMs);
     this.#socket.once('close', () => clearTimeout(timer));

@@ -1,4 +1,5 @@
 /** `GET /v1/stream`: accepts clients, reads their messages, keeps their heartbeat, says goodbye. */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
 import type { RawData, WebSocket } from 'ws';
 import { inTurns } from './fan-out.ts';
@@ -136,6 +137,7 @@ export class Streams implements StreamStatus {
       if (deadline) clearTimeout(deadline);
       client.stopAll();
       this.#clients.delete(client);
+      if (client.closedWith === closeCodes.slow) this.#closedSlow += 1;
       this.#log.debug({ session: client.sessionId, code }, 'stream closed');
     });
     client.send({
@@ -322,17 +324,20 @@ export class Streams implements StreamStatus {
 
 /** The route. Hosts and origins were checked by the hooks before any upgrade. */
 export function addStream(server: FastifyInstance, streams: Streams): void {
-  server.websocketServer.on('headers', (headers, request) => {
-    const id = (request as { requestId?: string }).requestId;
-    for (const [name, value] of Object.entries(timingHeaders(id ?? crypto.randomUUID(), 0))) {
+  const upgrades = new WeakMap<IncomingMessage, FastifyRequest>();
+  server.websocketServer.on('headers', (headers, raw) => {
+    const request = upgrades.get(raw);
+    if (!request) return;
+    const ms = performance.now() - request.startedAt;
+    for (const [name, value] of Object.entries(timingHeaders(request.id, ms)))
       headers.push(`${name}: ${value}`);
-    }
   });
   server.route({
     method: 'GET',
     url: '/v1/stream',
     schema: { hide: true },
     onRequest: (request, _reply, done) => {
+      upgrades.set(request.raw, request);
       const wrong = bearerOf(request) !== null && scopesOf(streams, request).length === 0;
       done(wrong ? new ProblemError(problem('unauthenticated', 'this token is not known')) : undefined);
     },

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HttpOptions } from '../../src/http/options.ts';
 import { call, type Running, startServer, until } from './running.ts';
@@ -119,36 +121,37 @@ describe('quotes', () => {
     await start();
     const clients = await Promise.all(Array.from({ length: 150 }, () => open()));
     const ids = await Promise.all(clients.map((tester) => tester.subscribe('quotes', { keys: ['AAPL'] })));
-    let framesAtSubmit = -1;
-    let framesSent = 0;
-    const sent = () => framesSent;
-    const { submit } = running.trading;
-    running.trading.submit = (request) => {
-      framesAtSubmit = sent();
-      return submit.call(running.trading, request);
-    };
+    let sent = 0;
     for (const socket of running.server.websocketServer.clients) {
       const send = socket.send.bind(socket) as (text: string) => void;
       socket.send = (text: string) => {
-        framesSent += 1;
+        sent += 1;
         send(text);
       };
     }
-    // an order is on its way; its bytes are read between two chunks of the beat
-    const answer = call(running, 'POST', '/v1/orders', {
-      instrument: 'AAPL',
-      side: 'buy',
-      quantity: 1,
-      type: 'market',
-    });
-    const beats = setInterval(() => {
-      running.market.tick('AAPL', 'bid', Math.random());
-      running.market.beat();
-    }, 1);
-    expect((await answer).status).toBe(201);
-    clearInterval(beats);
-    expect(framesAtSubmit).toBeGreaterThanOrEqual(0);
-    await until(() => clients.every((tester, n) => tester.of(ids[n] ?? 0).length > 1));
+    let sentBefore = 0;
+    const { trading } = running;
+    const submit = trading.submit.bind(trading);
+    trading.submit = (request) => {
+      sentBefore = sent;
+      return submit(request);
+    };
+    const line = connect(running.port, '127.0.0.1');
+    line.write('GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await once(line, 'data');
+    const body = JSON.stringify({ instrument: 'AAPL', side: 'buy', quantity: 1, type: 'market' });
+    // the order's bytes are in the kernel before the beat begins
+    line.write(
+      `POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    running.market.tick('AAPL', 'bid', 1);
+    running.market.beat();
+    const [answer] = (await once(line, 'data')) as [Buffer];
+    line.destroy();
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 201 /);
+    expect(sentBefore).toBeGreaterThan(0);
+    expect(sentBefore).toBeLessThan(150);
+    await until(() => clients.every((tester, n) => tester.of(ids[n] ?? 0).length === 2));
   });
 });
 

@@ -1,5 +1,4 @@
 /** A WebSocket client that keeps what it heard. */
-import { once } from 'node:events';
 import WebSocket from 'ws';
 import { type Running, until } from './running.ts';
 
@@ -25,7 +24,9 @@ export class StreamTester {
   constructor(running: Running, headers: Record<string, string> = {}) {
     this.socket = new WebSocket(`ws://127.0.0.1:${running.port}/v1/stream`, { headers });
     this.socket.on('message', (data) => this.frames.push(JSON.parse(String(data))));
-    this.closed = once(this.socket, 'close').then(([code, reason]) => ({ code, reason: String(reason) }));
+    this.closed = new Promise((resolve) => {
+      this.socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }));
+    });
   }
 
   static async open(running: Running, headers: Record<string, string> = {}): Promise<StreamTester> {
