@@ -33,10 +33,15 @@ export interface FreshnessOptions {
   /** the shortest pause that can count as silence */
   readonly staleAfterMs: number;
   /**
-   * Whether trading ended between these two moments (ms): then silence is no news. Null: not known yet, ask again at the next
-   * check.
+   * Whether the market was closed at the beginning or at the end of a silence (ms): then it is no news. Null: not known yet, ask
+   * again at the next check.
    */
-  readonly hasSessionEnded: (contract: Contract, lastTickAt: number, now: number) => boolean | null;
+  readonly wasClosed: (
+    contract: Contract,
+    lastTickAt: number,
+    silentSince: number,
+    now: number,
+  ) => boolean | null;
 }
 
 export class Freshness {
@@ -67,8 +72,10 @@ export class Freshness {
       if (!feed.isArmed || feed.cell.isStill) continue;
       const last = Math.max(feed.cell.tickedAt, feed.since);
       if (now - last <= expectedMs) continue;
-      if (this.options.hasSessionEnded(feed.contract, feed.cell.tickedAt || feed.since, now) !== false)
-        continue;
+      const wasClosed = this.options.wasClosed(feed.contract, feed.cell.tickedAt || last, last, now);
+      // Silence counts anew from the next opening.
+      if (wasClosed === true) feed.since = now;
+      if (wasClosed !== false) continue;
       feed.isArmed = false;
       feed.onSilence();
     }

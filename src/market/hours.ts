@@ -1,5 +1,4 @@
 /** Trading hours as IB writes them: `20250324:0400-20250324:2000;20250329:CLOSED`, in the exchange's own time zone. */
-import type { ContractDetails } from '../../machines/tws.ts';
 
 const SESSION = /^(\d{8}):(\d{4})-(?:(\d{8}):)?(\d{4})$/;
 const CLOSED = /^(\d{8}):CLOSED$/;
@@ -7,16 +6,13 @@ const CLOSED = /^(\d{8}):CLOSED$/;
 const formatters = new Map<string, Intl.DateTimeFormat | null>();
 const formatterLimit = 64;
 
-/** Whether the market trades at this moment (ms since the epoch); null when these hours do not say. */
-export function isOpen(
-  details: Pick<ContractDetails, 'timeZone' | 'tradingHours'>,
-  at: number,
-): boolean | null {
-  const local = localMinute(details.timeZone, at);
+/** Whether these hours hold at this moment (ms since the epoch); null when they do not say. */
+export function isWithin(hours: string, timeZone: string, at: number): boolean | null {
+  const local = localMinute(timeZone, at);
   if (local === null) return null;
   const day = local.slice(0, 8);
   let isListed = false;
-  for (const part of details.tradingHours.split(';')) {
+  for (const part of hours.split(';')) {
     const text = part.trim();
     const closed = CLOSED.exec(text);
     if (closed) {

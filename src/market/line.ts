@@ -54,6 +54,7 @@ class OpenLine implements TickSink, Feed {
   readonly cell: QuoteCell;
   readonly contract: Contract;
   isArmed = false;
+  /** moves with whatever may be followed by a pause: the opening, a halt, another kind of data */
   since: number;
   private isShut = false;
   private isFlowing = false;
@@ -77,13 +78,13 @@ class OpenLine implements TickSink, Feed {
   dataKind(kind: DataKind, at: number): void {
     if (this.isShut) return;
     this.cell.setKind(kind, at);
+    this.since = this.now();
     this.tell({ type: 'line.kindChanged', kind });
   }
 
   halted(halted: boolean, at: number): void {
     if (this.isShut) return;
     this.cell.setHalted(halted, at);
-    // What follows a halt may take a while: silence counts from here.
     this.since = this.now();
   }
 

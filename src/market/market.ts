@@ -151,7 +151,8 @@ export function createMarket(options: MarketOptions) {
   const quotes = new Quotes();
   const freshness = new Freshness({
     staleAfterMs,
-    hasSessionEnded: (contract, lastTickAt, at) => sessions.hasEnded(contract, lastTickAt, at),
+    wasClosed: (contract, lastTickAt, silentSince, at) =>
+      sessions.wasClosed(contract, lastTickAt, silentSince, at),
   });
   const rate = new RateWindow(rateSpanMs);
   const holds = new Map<string, Hold>();

@@ -2,7 +2,7 @@
 import type { Contract } from '../../machines/instrument.ts';
 import type { RequestFailure } from '../../machines/market.ts';
 import type { ContractDetails } from '../../machines/tws.ts';
-import { isOpen } from './hours.ts';
+import { isWithin } from './hours.ts';
 import { isFailure } from './inquiries.ts';
 
 /** An unanswered or refused question is not put again for so long. */
@@ -29,12 +29,18 @@ export class Sessions {
   }
 
   /**
-   * True: the session in which the last tick came is over. False: it is not, or nobody can say. Null: the answer is on its way.
-   * Hours that call the time of the last tick closed are not believed.
+   * True: the market was closed when the silence began, or is now. False: it was not, or nobody can say. Null: the answer is on
+   * its way. The liquid hours decide: outside them many an instrument pauses for long. A feed that last ticked outside them is not
+   * excused by them.
    */
-  hasEnded(contract: Contract, lastTickAt: number, now: number): boolean | null {
+  wasClosed(contract: Contract, lastTickAt: number, silentSince: number, now: number): boolean | null {
     const details = this.peek(contract)?.[0];
-    if (details) return isOpen(details, now) === false && isOpen(details, lastTickAt) !== false;
+    if (details) {
+      const hours = details.liquidHours || details.tradingHours;
+      const { timeZone } = details;
+      const isClosed = (at: number): boolean => isWithin(hours, timeZone, at) === false;
+      return !isClosed(lastTickAt) && (isClosed(now) || isClosed(silentSince));
+    }
     const question = JSON.stringify(contract);
     const attempt = this.attempts.get(question);
     if (attempt && now - attempt.at < askAgainMs) {

@@ -21,7 +21,7 @@ function detailsOf(contract: Contract, change: Partial<ContractDetails> = {}): C
     minTick: 0.01,
     timeZone: 'America/New_York',
     tradingHours: '20261118:0400-20261118:2000;20261119:0400-20261119:2000;20261121:CLOSED',
-    liquidHours: '20261118:0930-20261118:1600',
+    liquidHours: '20261118:0930-20261118:1600;20261119:0930-20261119:1600;20261121:CLOSED',
     validExchanges: ['SMART'],
     orderTypes: ['LMT'],
     ...change,
@@ -300,16 +300,19 @@ describe('freshness', () => {
     expect(venue.opened.get('SLOW')).toBe(1);
   });
 
-  test('a feed that stops because its market closed is not asked for', async () => {
-    // 19:59 in New York, one minute before the end of trading
-    const { time, market, venue, ready, flow } = setUp({}, {}, Date.UTC(2026, 10, 19, 0, 59));
+  test('a feed that stops because its market closed is not asked for, nor is it when the market opens', async () => {
+    // 15:59 in New York, one minute before the end of regular trading
+    const { time, market, venue, ready, flow } = setUp({}, {}, Date.UTC(2026, 10, 18, 20, 59));
     ready();
     market.acquire(stock('AAPL'), 'AAPL');
     flow(['AAPL'], 60_000);
-    await time.pass(3_600_000, 1_000);
+    await time.pass(17.5 * 3_600_000 + 10_000, 10_000);
     expect(market.quote('AAPL')?.status).toBe('live');
     expect(venue.opened.get('AAPL')).toBe(1);
-    expect(venue.asked.details).toBe(1);
+    // once when the silence began, then whenever the answer was an hour old
+    expect(venue.asked.details).toBeLessThanOrEqual(18);
+    await time.pass(30_000, 1_000);
+    expect(venue.opened.get('AAPL')).toBe(2);
   });
 
   test('a feed that lived outside its hours is held to its own rhythm', async () => {
@@ -318,6 +321,20 @@ describe('freshness', () => {
     market.acquire(stock('AAPL'), 'AAPL');
     flow(['AAPL'], 30_000);
     await time.pass(18_000, 1_000);
+    expect(market.quote('AAPL')?.status).toBe('stale');
+  });
+
+  test('after a change of kind silence counts anew', async () => {
+    const { time, market, venue, ready, flow } = setUp();
+    ready();
+    market.acquire(stock('AAPL'), 'AAPL');
+    flow(['AAPL'], 10_000);
+    venue.sinks.get('AAPL')?.dataKind('frozen', time.now());
+    await time.pass(600_000, 5_000);
+    venue.sinks.get('AAPL')?.dataKind('live', time.now());
+    await time.pass(14_000, 1_000);
+    expect(market.quote('AAPL')?.status).toBe('live');
+    await time.pass(3_000, 1_000);
     expect(market.quote('AAPL')?.status).toBe('stale');
   });
 
