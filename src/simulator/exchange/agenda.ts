@@ -17,6 +17,7 @@ export class Agenda {
   private timer: TimerHandle | null = null;
   private timerDue = Number.POSITIVE_INFINITY;
   private isClosed = false;
+  private isRunning = false;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -28,7 +29,7 @@ export class Agenda {
     const appointment: Appointment = { due, sequence: this.sequence, run };
     if (this.isClosed) return appointment;
     this.push(appointment);
-    if (due < this.timerDue) this.arm();
+    if (due < this.timerDue && !this.isRunning) this.arm();
     return appointment;
   }
 
@@ -60,6 +61,7 @@ export class Agenda {
 
   private runDue(): void {
     const now = this.clock.now();
+    this.isRunning = true;
     try {
       for (let first = this.heap[0]; first !== undefined && first.due <= now; first = this.heap[0]) {
         this.pop();
@@ -68,6 +70,7 @@ export class Agenda {
         run?.();
       }
     } finally {
+      this.isRunning = false;
       this.arm();
     }
   }

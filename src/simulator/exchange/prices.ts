@@ -134,7 +134,21 @@ export class Prices {
       return { ...pin.quote, step: Math.floor(time / this.stepMs), lastTime: pin.from, traded: false };
     const open =
       this.calendar.name === 'alwaysOpen' ? time : this.calendar.lastOpenMoment(instrument.session, time);
-    return this.atStep(instrument, this.stepAt(instrument.contract.conId, open));
+    const step = this.stepAt(instrument.contract.conId, open);
+    return this.atStep(instrument, step, this.pins.size === 0 ? 0 : this.pinEdge(instrument, open));
+  }
+
+  /** When a pin of the contract or of what drives its price began or ended last, up to `time`; 0 = never. */
+  private pinEdge(instrument: Instrument, time: number): number {
+    const { driver } = instrument;
+    let edge = 0;
+    for (const pin of this.pins.get(instrument.contract.conId) ?? [])
+      for (const moment of [pin.from, pin.until]) if (moment <= time && moment > edge) edge = moment;
+    if (driver.type === 'option' || driver.type === 'carried')
+      return Math.max(edge, this.pinEdge(driver.underlying, time));
+    if (driver.type === 'combo')
+      for (const { instrument: each } of driver.legs) edge = Math.max(edge, this.pinEdge(each, time));
+    return edge;
   }
 
   /** The price at which positions were valued at a time: the last trade, or the middle where there is none. */
@@ -143,11 +157,12 @@ export class Prices {
     return markOf(last, bid, ask);
   }
 
-  atStep(instrument: Instrument, step: number): RawQuote {
+  /** The quote of a step; `notBefore` moves its moment, for pins set in the middle of a step. */
+  private atStep(instrument: Instrument, step: number, notBefore: number): RawQuote {
     const { conId, secType } = instrument.contract;
     const moment = this.momentOf(conId, step);
     if (secType === 'IND') {
-      const last = roundToTick(instrument, this.mid(instrument, moment));
+      const last = roundToTick(instrument, this.mid(instrument, Math.max(moment, notBefore)));
       return {
         step,
         bid: -1,
@@ -160,7 +175,7 @@ export class Prices {
         traded: true,
       };
     }
-    const [bid, ask] = this.bidAsk(instrument, step, moment);
+    const [bid, ask] = this.bidAsk(instrument, step, Math.max(moment, notBefore));
     const trade = this.lastTrade(instrument, step);
     return {
       step,
