@@ -57,10 +57,20 @@ const dataKinds: readonly (DataKind | undefined)[] = [
   'delayedFrozen',
 ];
 
+/** Live data is not subscribed; delayed data may be had instead. */
+const unsubscribedCodes: ReadonlySet<number> = new Set([354, 10_089, 10_168, 10_186]);
+
 interface OpenLine {
+  readonly wire: Wire;
+  readonly contract: Contract;
   readonly sink: TickSink;
+  id: number;
   kind: DataKind | null;
+  /** delayed data was asked for */
+  delayed: boolean;
 }
+
+const keyOf = (line: OpenLine): string => `line:${line.id}`;
 
 export interface Lines {
   open(wire: Wire | null, contract: Contract, sink: TickSink): Line | RequestFailure;
@@ -77,7 +87,6 @@ export interface Lines {
 export function createLines(nextId: () => number): Lines {
   const open = new Map<number, OpenLine>();
   let ticks = 0;
-  let delayedAllowed = false;
 
   const setKind = (line: OpenLine, kind: DataKind, at: number): void => {
     if (line.kind === kind) return;
@@ -85,46 +94,43 @@ export function createLines(nextId: () => number): Lines {
     line.sink.dataKind(kind, at);
   };
 
-  const end = (
-    id: number,
-    line: OpenLine,
-    code: string,
-    message: string,
-    retryAfterMs: number | null,
-  ): void => {
-    if (open.delete(id)) line.sink.ended({ code, message }, retryAfterMs);
+  const end = (line: OpenLine, code: string, message: string, retryAfterMs: number | null): void => {
+    if (open.delete(line.id)) line.sink.ended({ code, message }, retryAfterMs);
+  };
+
+  const request = (line: OpenLine): void => {
+    const { wire, id } = line;
+    open.set(id, line);
+    const type = (kind: MarketDataType): void =>
+      wire.send('data', 'marketDataType', (api) => api.reqMarketDataType(kind));
+    // The type holds for all that is asked after it. One lane keeps the three in order.
+    if (line.delayed) type(MarketDataType.DELAYED);
+    wire.send(
+      'data',
+      keyOf(line),
+      (api) => api.reqMktData(id, toIbContract(line.contract), '', false, false),
+      (reason) => end(line, reason, `the request was not sent: ${reason}`, 1_000),
+    );
+    if (line.delayed) type(MarketDataType.REALTIME);
   };
 
   return {
     open(wire, contract, sink) {
       if (!wire) return notConnected;
-      const id = nextId();
-      const key = `line:${id}`;
-      const line: OpenLine = { sink, kind: null };
-      open.set(id, line);
-      if (!delayedAllowed) {
-        delayedAllowed = true;
-        // Delayed data where live data is not subscribed; live data stays live.
-        wire.send('data', 'marketDataType', (api) => api.reqMarketDataType(MarketDataType.DELAYED));
-      }
-      wire.send(
-        'data',
-        key,
-        (api) => api.reqMktData(id, toIbContract(contract), '', false, false),
-        (reason) => end(id, line, reason, `the request was not sent: ${reason}`, 1_000),
-      );
+      const line: OpenLine = { wire, contract, sink, id: nextId(), kind: null, delayed: false };
+      request(line);
       return {
         close() {
+          const { id } = line;
           if (!open.delete(id)) return;
-          if (wire.pacer.withdraw((waiting) => waiting === key, 'closed') > 0) return;
-          wire.send('data', key, (api) => api.cancelMktData(id));
+          if (wire.pacer.withdraw((waiting) => waiting === keyOf(line), 'closed') > 0) return;
+          wire.send('data', keyOf(line), (api) => api.cancelMktData(id));
         },
       };
     },
 
     attach({ connection }) {
       const { api } = connection;
-      delayedAllowed = false;
       api.on(EventName.tickPrice, (id, type, price) => {
         const line = open.get(id);
         const field = priceFields[type];
@@ -165,14 +171,20 @@ export function createLines(nextId: () => number): Lines {
     },
 
     detach() {
-      for (const [id, line] of [...open]) end(id, line, 'not-connected', 'the session with TWS ended', 1_000);
+      for (const line of [...open.values()]) end(line, 'not-connected', 'the session with TWS ended', 1_000);
     },
 
     error(id, code, message) {
       const line = open.get(id);
       if (!line) return false;
       const meaning = meaningOf(code).line;
-      if (meaning?.scope === 'ends') end(id, line, String(code), message, meaning.retryAfterMs);
+      if (meaning?.scope === 'ends' && unsubscribedCodes.has(code) && !line.delayed) {
+        open.delete(id);
+        line.sink.noted({ code: String(code), message });
+        line.id = nextId();
+        line.delayed = true;
+        request(line);
+      } else if (meaning?.scope === 'ends') end(line, String(code), message, meaning.retryAfterMs);
       else line.sink.noted({ code: String(code), message });
       return true;
     },

@@ -302,7 +302,6 @@ test('ticks, live and delayed, become fields; prices that are none are left out'
   link.gateway.openLine({ symbol: 'VOD' }, delayed);
   await until(() => lines.length === 2, 'two requests');
   const [a = '', b = ''] = lines;
-  expect(peer.last.messages.filter(([kind]) => kind === '59')).toEqual([['59', '1', '3']]);
   for (const text of [
     `58|1|${a}|1`,
     `81|${a}|0.01|9c0001|3`,
@@ -364,9 +363,6 @@ test.each([
   [2_119, { noted: '2119' }],
   [10_197, { ended: '10197', retryAfterMs: 30_000 }],
   [101, { ended: '101', retryAfterMs: 60_000 }],
-  [354, { ended: '354', retryAfterMs: null }],
-  [10_089, { ended: '10089', retryAfterMs: null }],
-  [10_168, { ended: '10168', retryAfterMs: null }],
   [200, { ended: '200', retryAfterMs: null }],
 ])('%i on a line leads to %o, once', async (code, outcome) => {
   const { link } = await ready({
@@ -385,6 +381,51 @@ test.each([
     expect(sink.heard).toHaveLength(1);
     expect(link.gateway.figures().lines).toBe(0);
   }
+});
+
+test.each([
+  354, 10_089, 10_168, 10_186,
+])('after %i delayed data is asked for, once, and for this line alone', async (code) => {
+  let refusals = 1;
+  const asked: string[] = [];
+  const { peer, link } = await ready({
+    '1': (connection, message) => {
+      asked.push(message[2] ?? '');
+      if (refusals > 0) say(connection, `4|2|${message[2]}|${code}|not subscribed|`);
+      refusals -= 1;
+    },
+  });
+  const sink = recorder();
+  const line = link.gateway.openLine({ symbol: 'AAPL' }, sink);
+  await until(() => asked.length === 2, 'the second request');
+  expect(asked[1]).not.toBe(asked[0]);
+  const types = (): string[] =>
+    peer.last.messages
+      .filter(([kind]) => kind === '59' || kind === '1')
+      .map((message) => message.slice(0, 3).join(' '));
+  await until(() => types().length === 4, 'four messages');
+  expect(types()).toEqual([`1 11 ${asked[0]}`, '59 1 3', `1 11 ${asked[1]}`, '59 1 1']);
+  say(peer.last, `4|2|${asked[1]}|10167|delayed|`);
+  say(peer.last, `58|1|${asked[1]}|3`);
+  say(peer.last, `1|6|${asked[1]}|68|5|1|0`);
+  await until(() => sink.heard.length === 5, 'ticks');
+  expect(sink.heard).toEqual([
+    { noted: `${code}` },
+    { noted: '10167' },
+    'delayed',
+    ['last', 5],
+    ['lastSize', 1],
+  ]);
+  if (isFailure(line)) throw new Error('no line');
+  line.close();
+  await until(() => peer.last.messages.some(([kind, , id]) => kind === '2' && id === asked[1]), 'the cancel');
+
+  refusals = 2;
+  const refused = recorder();
+  link.gateway.openLine({ symbol: 'NONE' }, refused);
+  await until(() => refused.heard.length === 2, 'the refusal');
+  expect(refused.heard).toEqual([{ noted: `${code}` }, { ended: `${code}`, retryAfterMs: null }]);
+  expect(link.gateway.figures().lines).toBe(0);
 });
 
 test('lines end with their session, and nothing of them is asked in the next', async () => {
