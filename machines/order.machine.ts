@@ -117,6 +117,8 @@ export const orderMachine = setup({
       event.since > context.lastAt &&
       context.stated !== null &&
       compare(context.stated.filled, context.order.filledQuantity) > 0,
+    concernsPlacing: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'place',
+    concernsChange: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'modify',
     concernsCancel: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'cancel',
   },
   actions: {
@@ -358,7 +360,7 @@ export const orderMachine = setup({
         'order.cancel': { actions: 'noteCancelRequest' },
         'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
         'session.lost': { actions: 'doubtLostSession' },
-        'dispatch.withheld': { actions: 'noteWithheld' },
+        'dispatch.withheld': { guard: 'concernsPlacing', actions: 'noteWithheld' },
       },
     },
     working: {
@@ -412,7 +414,7 @@ export const orderMachine = setup({
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
         'session.lost': { actions: 'doubtLostSession' },
-        'dispatch.withheld': { actions: 'noteWithheld' },
+        'dispatch.withheld': { guard: 'concernsChange', actions: 'noteWithheld' },
         'evidence.completed': { guard: 'hasStatedFills', actions: 'acceptStatement' },
         'order.filledAsStated': [
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
@@ -446,7 +448,7 @@ export const orderMachine = setup({
         'session.lost': { actions: 'doubtLostSession' },
         'dispatch.withheld': [
           { guard: 'concernsCancel', actions: 'doubtWithheld' },
-          { actions: 'noteWithheld' },
+          { guard: 'concernsPlacing', actions: 'noteWithheld' },
         ],
         'evidence.completed': [
           { guard: 'hasStatedFills', actions: 'acceptStatement' },

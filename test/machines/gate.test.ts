@@ -1,0 +1,279 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type ActorRefFrom, createActor, type Snapshot, setup } from 'xstate';
+import { absolute, add, compare, multiply } from '../../machines/decimal.ts';
+import {
+  type GateEvent,
+  type GateReport,
+  gateMachine,
+  type TradingState,
+} from '../../machines/gate.machine.ts';
+import { type GateLimits, referencePrice } from '../../machines/gate.ts';
+import type { Mark } from '../../machines/market.ts';
+import type { OrderTicket } from '../../machines/order.ts';
+import { matrix, stoppedClock } from './matrix.ts';
+import { at, order, ticket } from './orders.ts';
+
+const unlimited: GateLimits = {
+  maxOrderQuantity: '0',
+  maxOrderNotional: '0',
+  maxOpenOrders: 0,
+  maxOrdersPerSecond: 0,
+  priceCollarPercent: '0',
+  maxPositionNotional: '0',
+  maxDailyLoss: '0',
+};
+const mark: Mark = { bid: 187, ask: 187.02, last: 187.01, close: 186, at };
+const position = (quantity: string): GateEvent => ({
+  type: 'gate.positionNoted',
+  position: {
+    account: 'DU1234567',
+    instrument: 'AAPL',
+    contract: {},
+    quantity,
+    averageCost: null,
+    marketPrice: null,
+    unrealizedPnl: null,
+    realizedPnl: null,
+    confirmed: true,
+  },
+});
+
+let requests = 0;
+function startGate(
+  limits: Partial<GateLimits> = {},
+  state: TradingState = 'open',
+  tradingMode: 'paper' | 'live' = 'paper',
+) {
+  const heard: GateReport[] = [];
+  const supervisor = setup({
+    types: { events: {} as GateReport },
+    actors: { gate: gateMachine },
+    actions: { keep: ({ event }) => heard.push(event) },
+  }).createMachine({
+    invoke: {
+      src: 'gate',
+      id: 'gate',
+      input: { limits: { ...unlimited, ...limits }, tradingMode, latched: { state, reasons: [] } },
+    },
+    on: { 'gate.reviewed': { actions: 'keep' }, 'trading.changed': { actions: 'keep' } },
+  });
+  const gate = createActor(supervisor, { clock: stoppedClock }).start().getSnapshot().children
+    .gate as ActorRefFrom<typeof gateMachine>;
+  return {
+    heard,
+    send: (event: GateEvent) => gate.send(event),
+    snapshot: () => gate.getSnapshot(),
+    persisted: () => gate.getPersistedSnapshot() as Snapshot<unknown>,
+    /** The codes that speak against it; empty when approved. */
+    judge(
+      change: Partial<OrderTicket>,
+      options: {
+        readonly mark?: Mark | null;
+        readonly at?: number;
+        readonly multiplier?: string | null;
+      } = {},
+    ) {
+      requests += 1;
+      const requestId = `r${requests}`;
+      const question = {
+        ticket: ticket({ clientOrderId: requestId, ...change }),
+        mark: options.mark === undefined ? mark : options.mark,
+        multiplier: options.multiplier === undefined ? '1' : options.multiplier,
+      };
+      gate.send({
+        type: 'gate.review',
+        requestId,
+        questions: [question],
+        replaces: null,
+        preview: false,
+        at: options.at ?? at,
+      });
+      const report = heard.find((each) => each.type === 'gate.reviewed' && each.requestId === requestId);
+      if (report?.type !== 'gate.reviewed') throw new Error('no verdict');
+      const { verdict } = report;
+      return verdict.verdict === 'denied'
+        ? verdict.reasons.map(({ code }) => code)
+        : verdict.verdict === 'approved'
+          ? []
+          : [verdict.reason.code];
+    },
+  };
+}
+
+test('every state against every event is the committed table', async () => {
+  const states = Object.fromEntries(
+    (['open', 'reducing', 'halted'] as const).map((state) => [state, startGate({}, state).persisted()]),
+  );
+  const reason = { code: 'operator', message: 'asked for' };
+  const events: GateEvent[] = [
+    {
+      type: 'gate.review',
+      requestId: 'r',
+      questions: [{ ticket: ticket(), mark, multiplier: '1' }],
+      replaces: null,
+      preview: false,
+      at,
+    },
+    { type: 'gate.orderNoted', order: order({ state: 'working' }) },
+    position('5'),
+    { type: 'gate.pnlNoted', account: 'DU1234567', daily: '-5' },
+    { type: 'gate.accountsNoted', accounts: ['DU1234567'] },
+    { type: 'gate.release', clientOrderIds: ['c-1'] },
+    { type: 'gate.open', reason, at },
+    { type: 'gate.reduce', reason, at },
+    { type: 'gate.halt', reason, at },
+  ];
+  await expect(matrix(gateMachine, { states, events })).toMatchFileSnapshot('./gate.matrix.txt');
+});
+
+test.for<[string, Partial<GateLimits>, Partial<OrderTicket>, string[]]>([
+  ['quantity at the limit', { maxOrderQuantity: '10' }, { quantity: '10' }, []],
+  ['quantity above the limit', { maxOrderQuantity: '10' }, { quantity: '10.01' }, ['order-quantity']],
+  ['notional by the limit price', { maxOrderNotional: '1000' }, { quantity: '6' }, ['order-notional']],
+  [
+    'notional of a sell by the market, not by its low limit',
+    { maxOrderNotional: '1000' },
+    { side: 'sell', quantity: '6', limitPrice: '1' },
+    ['order-notional'],
+  ],
+  [
+    'notional of a market order',
+    { maxOrderNotional: '1000' },
+    { type: 'market', quantity: '6' },
+    ['order-notional'],
+  ],
+  ['a passive limit far away', { priceCollarPercent: '5' }, { limitPrice: '1' }, []],
+  ['a buy limit beyond the market', { priceCollarPercent: '5' }, { limitPrice: '200' }, ['price-collar']],
+  [
+    'a sell limit beyond the market',
+    { priceCollarPercent: '5' },
+    { side: 'sell', limitPrice: '150' },
+    ['price-collar'],
+  ],
+  ['a buy limit inside the collar', { priceCollarPercent: '5' }, { limitPrice: '190' }, []],
+  ['a position too large', { maxPositionNotional: '1000' }, { quantity: '6' }, ['position-notional']],
+  [
+    'everything at once',
+    { maxOrderQuantity: '1', priceCollarPercent: '5' },
+    { limitPrice: '900' },
+    ['order-quantity', 'price-collar'],
+  ],
+])('%s', ([, limits, change, codes]) => {
+  expect(startGate(limits).judge(change)).toEqual(codes);
+});
+
+test('paper mode knows only paper accounts, live mode any', () => {
+  expect(startGate().judge({ account: 'U7654321' })).toEqual(['account-not-paper']);
+  expect(startGate({}, 'open', 'live').judge({ account: 'U7654321' })).toEqual([]);
+});
+
+test('an account that TWS did not name is refused', () => {
+  const gate = startGate();
+  gate.send({ type: 'gate.accountsNoted', accounts: ['DU1234567'] });
+  expect(gate.judge({ account: 'DU9999999' })).toEqual(['account-unknown']);
+});
+
+test('no more orders in one second than allowed, and again in the next', () => {
+  const gate = startGate({ maxOrdersPerSecond: 2 });
+  expect([gate.judge({}), gate.judge({}), gate.judge({})]).toEqual([[], [], ['order-rate']]);
+  expect(gate.judge({}, { at: at + 1_000 })).toEqual([]);
+});
+
+test('open orders are counted until they close', () => {
+  const gate = startGate({ maxOpenOrders: 1 });
+  expect(gate.judge({ clientOrderId: 'c-1' })).toEqual([]);
+  expect(gate.judge({})).toEqual(['open-orders']);
+  gate.send({ type: 'gate.orderNoted', order: order({ state: 'cancelled' }) });
+  expect(gate.judge({})).toEqual([]);
+});
+
+test('reducing passes only what cannot do more than close the position', () => {
+  const gate = startGate({}, 'reducing');
+  expect(gate.judge({ side: 'sell', quantity: '1' })).toEqual(['not-reducing']);
+  gate.send(position('10'));
+  expect(gate.judge({ side: 'buy', quantity: '1' })).toEqual(['not-reducing']);
+  expect(gate.judge({ side: 'sell', quantity: '11' })).toEqual(['not-reducing']);
+  expect(gate.judge({ side: 'sell', quantity: '6' })).toEqual([]);
+  // What the first may still sell is not there for the second.
+  expect(gate.judge({ side: 'sell', quantity: '5' })).toEqual(['not-reducing']);
+  expect(gate.judge({ side: 'sell', quantity: '4' })).toEqual([]);
+});
+
+test('beyond the loss of the day only reducing orders pass', () => {
+  const gate = startGate({ maxDailyLoss: '100' });
+  gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily: '-100.01' });
+  gate.send(position('10'));
+  expect(gate.judge({ side: 'buy' })).toEqual(['daily-loss']);
+  expect(gate.judge({ side: 'sell', quantity: '10' })).toEqual([]);
+});
+
+test('what cannot be valued is refused when value is limited', () => {
+  expect(startGate({ maxOrderNotional: '1' }).judge({}, { multiplier: null })).toContain('notional-unknown');
+  expect(startGate().judge({}, { multiplier: null })).toEqual([]);
+});
+
+test('halted judges nothing, and says why', () => {
+  const gate = startGate();
+  gate.send({ type: 'gate.halt', reason: { code: 'kill', message: 'kill switch' }, at });
+  expect(gate.judge({})).toEqual(['halted']);
+  expect(gate.heard).toContainEqual({
+    type: 'trading.changed',
+    state: 'halted',
+    reasons: [{ code: 'kill', message: 'kill switch', since: new Date(at).toISOString() }],
+    at,
+  });
+});
+
+test('a preview reserves nothing', () => {
+  const gate = startGate({ maxOpenOrders: 1 });
+  const questions = [{ ticket: ticket(), mark, multiplier: '1' }];
+  for (let n = 0; n < 3; n += 1)
+    gate.send({ type: 'gate.review', requestId: `p${n}`, questions, replaces: null, preview: true, at });
+  expect(gate.judge({})).toEqual([]);
+});
+
+test('the reference is what the side would meet, else the best that is known, never nonsense', () => {
+  expect(referencePrice(mark, 'buy')).toBe('187.02');
+  expect(referencePrice(mark, 'sell')).toBe('187');
+  expect(referencePrice({ bid: null, ask: null, last: null, close: 186, at }, 'buy')).toBe('186');
+  expect(referencePrice({ bid: -1, ask: null, last: null, close: null, at }, 'sell')).toBeNull();
+  expect(referencePrice(null, 'sell')).toBeNull();
+});
+
+test('whatever is approved, the worst case of a position stays within its limit', () => {
+  const limit = '10000';
+  const step = fc.record({
+    side: fc.constantFrom('buy' as const, 'sell' as const),
+    quantity: fc.integer({ min: 1, max: 60 }),
+    closes: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const gate = startGate({ maxPositionNotional: limit });
+      const open: OrderTicket[] = [];
+      for (const { side, quantity, closes } of steps) {
+        const each = ticket({
+          clientOrderId: `o${open.length}`,
+          side,
+          quantity: String(quantity),
+          limitPrice: '187.02',
+        });
+        if (gate.judge(each).length === 0) open.push(each);
+        const first = open[0];
+        if (closes && first) {
+          open.shift();
+          gate.send({ type: 'gate.orderNoted', order: { ...order(first), state: 'cancelled' } as never });
+          gate.send({ type: 'gate.release', clientOrderIds: [first.clientOrderId] });
+        }
+        for (const worst of ['buy', 'sell'] as const) {
+          const sum = open
+            .filter((other) => other.side === worst)
+            .reduce((total, other) => add(total, other.quantity), '0');
+          expect(compare(multiply(absolute(sum), '187.02'), limit)).toBeLessThanOrEqual(0);
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
