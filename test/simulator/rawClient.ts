@@ -13,7 +13,7 @@ export class RawClient {
 
   constructor(port: number) {
     const decoder = new FrameDecoder({ expectGreeting: false });
-    this.socket = connect({ host: '127.0.0.1', port });
+    this.socket = connect({ host: '127.0.0.1', port, noDelay: true });
     this.socket.on('data', (segment: Buffer) => {
       decoder.push(segment, (frame) => {
         this.messages.push(splitFields(frame));
