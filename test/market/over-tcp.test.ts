@@ -14,7 +14,6 @@ import { silentLog } from '../tws/link.ts';
 import { until } from '../tws/peer.ts';
 
 const TSLA = 76792991;
-const staleAfterMs = 400;
 
 const closers: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -22,20 +21,18 @@ afterEach(async () => {
 });
 
 /** A simulated gateway, the connection over TCP, the machines and the market, with short deadlines. */
-async function start(options: { lineLimit?: number; isDelayed?: boolean } = {}) {
+async function start(options: { lineLimit?: number; isDelayed?: boolean; staleAfterMs?: number } = {}) {
   const exchange = new TinyExchange();
   const simulator = await createSimulator({ exchange });
   closers.push(() => simulator.close());
-  // Who may see live data gets it, also after a wish for delayed data.
   if (options.isDelayed) simulator.faults.marketData('delayed');
-  else simulator.faults.ignore({ messages: ['reqMarketDataType'] });
   const gateway = createGateway({ now: Date.now, log: silentLog });
   const market = createMarket({
     lines: gateway,
     requests: gateway,
     now: Date.now,
     beatMs: 20,
-    staleAfterMs,
+    staleAfterMs: options.staleAfterMs ?? 10_000,
   });
   closers.push(() => market.close());
   const subscription = subscriptionMachine.provide({ actors: { line: market.lineLogic } });
@@ -186,7 +183,7 @@ describe('over TCP', () => {
   });
 
   test('kept, but the data stays dead: the feed is asked for, the living one is not', async () => {
-    const { simulator, acquire, asked, flow, isLive, isStale } = await start();
+    const { simulator, acquire, asked, flow, isLive, isStale } = await start({ staleAfterMs: 400 });
     acquire('AAPL');
     acquire('TSLA');
     const stop = flow(AAPL.conId, TSLA);
