@@ -49,8 +49,8 @@ export interface GatewayOptions {
   readonly pacing?: Partial<PacingOptions>;
   /** how long TWS may take to answer a question, default 10,000 */
   readonly requestTimeoutMs?: number;
-  /** timers other than the real ones */
-  readonly timers?: Pick<GatewayClock, 'setTimeout' | 'clearTimeout'>;
+  /** timers other than the real ones, and the clock that they go by */
+  readonly timers?: Omit<GatewayClock, 'now'>;
 }
 
 export interface BarsQuery {
@@ -128,6 +128,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const pacing: PacingOptions = { ...defaultPacing, ...options.pacing };
   const clock: GatewayClock = {
     now: options.now,
+    monotonic: options.timers?.monotonic ?? (() => performance.now()),
     setTimeout: options.timers?.setTimeout ?? ((callback, delayMs) => setTimeout(callback, delayMs)),
     clearTimeout: options.timers?.clearTimeout ?? ((handle) => clearTimeout(handle)),
   };
@@ -263,7 +264,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     session: fromCallback<SessionCommand, SessionInput>(({ input, sendBack, receive }) => {
       const session = openSession(
         input,
-        { clock, log, pacer: createPacer(clock, pacing), listeners },
+        { clock, log, pacer: createPacer({ ...clock, now: clock.monotonic }, pacing), listeners },
         sendBack,
       );
       receive((command) => session.command(command));

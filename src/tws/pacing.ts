@@ -16,6 +16,8 @@ export interface PacingOptions {
   readonly waitLimit: Readonly<Record<Lane, number>>;
   /** how long half the rate is used after TWS complained */
   readonly slowDownMs: number;
+  /** data messages within any eighth of a second: a flood of them flows evenly, so that late arrival cannot pile it up */
+  readonly dataBurst: number;
 }
 
 export const defaultPacing: PacingOptions = {
@@ -23,6 +25,7 @@ export const defaultPacing: PacingOptions = {
   reserved: { cancel: 5, order: 8, control: 4, data: 4 },
   waitLimit: { cancel: 2_000, order: 2_000, control: 200, data: 5_000 },
   slowDownMs: 10_000,
+  dataBurst: 5,
 };
 
 /** A clock to pace by. */
@@ -68,7 +71,9 @@ interface Waiting {
   readonly since: number;
 }
 
-const windowMs = 1_000;
+/** Longer than the second that TWS counts in: what left a second apart may arrive a little closer. */
+const windowMs = 1_100;
+const burstMs = 125;
 
 export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
   const queues: Record<Lane, Waiting[]> = { cancel: [], order: [], control: [], data: [] };
@@ -78,6 +83,8 @@ export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
   const sent: Record<Lane, number> = { cancel: 0, order: 0, control: 0, data: 0 };
   const longest: Record<Lane, number> = { cancel: 0, order: 0, control: 0, data: 0 };
   const total: Record<Lane, number> = { cancel: 0, order: 0, control: 0, data: 0 };
+  /** when the last few data messages were sent, oldest first */
+  let dataSentAt: number[] = [];
   let timer: unknown = null;
   let slowUntil = Number.NEGATIVE_INFINITY;
   let closedBecause: string | null = null;
@@ -94,10 +101,16 @@ export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
     if (old > 0) recent = recent.slice(old);
   };
 
+  const dataFreeAt = (): number => {
+    const first = dataSentAt.length < options.dataBurst ? undefined : dataSentAt[0];
+    return first === undefined ? Number.NEGATIVE_INFINITY : first + burstMs;
+  };
+
   const mayGo = (lane: Lane, now: number): boolean => {
     const share = now < slowUntil ? 0.5 : 1;
     const limit = Math.max(1, Math.floor(options.perSecond * share));
     if (recent.length >= limit) return false;
+    if (lane === 'data' && now < dataFreeAt()) return false;
     let kept = 0;
     for (const other of lanes) {
       if (other !== lane) kept += Math.max(0, Math.floor(options.reserved[other] * share) - recentOf[other]);
@@ -109,6 +122,7 @@ export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
     const { lane } = message;
     recent.push({ at: now, lane });
     recentOf[lane] += 1;
+    if (lane === 'data') dataSentAt = [...dataSentAt, now].slice(-options.dataBurst);
     sent[lane] += 1;
     total[lane] += now - since;
     if (now - since > longest[lane]) longest[lane] = now - since;
@@ -142,13 +156,17 @@ export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
   const schedule = (): void => {
     const oldest = recent[0];
     if (timer !== null || closedBecause !== null || !oldest) return;
-    if (lanes.every((lane) => queues[lane].length === 0)) return;
+    const waiting = lanes.filter((lane) => queues[lane].length > 0);
+    if (waiting.length === 0) return;
+    const now = clock.now();
+    const free = oldest.at + windowMs;
+    const due = waiting.includes('data') && dataFreeAt() > now ? Math.min(free, dataFreeAt()) : free;
     timer = clock.setTimeout(
       () => {
         timer = null;
         drain();
       },
-      Math.max(1, oldest.at + windowMs - clock.now()),
+      Math.max(1, due - now),
     );
   };
 

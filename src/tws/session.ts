@@ -176,7 +176,7 @@ export function openSession(
   });
   api.on(EventName.currentTime, () => {
     if (probeSentAt === null) return;
-    const rttMs = Math.max(0, connection.readAt - probeSentAt);
+    const rttMs = clock.monotonic() - probeSentAt;
     probeSentAt = null;
     report({ type: 'session.probed', rttMs, at: connection.readAt });
     if (!ready && !over) {
@@ -390,7 +390,7 @@ export function openSession(
 
   const probe = (): void =>
     wire.send('control', 'probe', (ib) => {
-      probeSentAt = clock.now();
+      probeSentAt = clock.monotonic();
       ib.reqCurrentTime();
     });
 

@@ -3,9 +3,12 @@ import type { IBApi } from '@stoqey/ib';
 import type { Connection } from './library.ts';
 import type { Lane, Pacer } from './pacing.ts';
 
-/** A clock and its timers, in ms. */
+/** Clocks and timers, in ms. */
 export interface GatewayClock {
+  /** time of day */
   now(): number;
+  /** never set back: what spans are measured with */
+  monotonic(): number;
   setTimeout(callback: () => void, delayMs: number): unknown;
   clearTimeout(handle: never): void;
 }

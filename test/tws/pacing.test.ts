@@ -127,6 +127,17 @@ test('a cancel overtakes 400 subscriptions and leaves within its own call', () =
   expect(sent).toHaveLength(401);
 });
 
+test('a flood of data flows evenly', () => {
+  const { clock, sent, submit } = bench();
+  for (let n = 0; n < 200; n += 1) submit('data');
+  clock.advance(30_000);
+  expect(sent).toHaveLength(200);
+  for (const [index, { at }] of sent.entries()) {
+    const later = sent[index + defaultPacing.dataBurst];
+    if (later) expect(later.at - at).toBeGreaterThanOrEqual(125);
+  }
+});
+
 test('when the pace frees, the most urgent goes first', () => {
   const { clock, sent, submit } = bench({
     perSecond: 4,
@@ -136,7 +147,7 @@ test('when the pace frees, the most urgent goes first', () => {
     for (let n = 0; n < 3; n += 1) submit(each);
   const first = sent.length;
   expect(first).toBe(4);
-  clock.advance(1_000);
+  clock.advance(1_100);
   expect(sent.slice(first, first + 1)).toMatchObject([{ lane: 'cancel' }]);
 });
 
