@@ -24,14 +24,16 @@ import { addTrading } from './trading.ts';
 const bodyLimitBytes = 64 * 1024;
 const jsonType = /^application\/(?:[\w.-]+\+)?json(?:\s*;|$)/i;
 
-/** The server of section HTTP and WebSocket of the API. Call `listen`; `close` says goodbye to streams and drains requests. */
+/** All routes over these ports. Call `listen`; `close` says goodbye to streams and lets running requests end. */
 export function createServer(options: HttpOptions, log?: FastifyBaseLogger): FastifyInstance {
   const server = fastify({
     ...(log ? { loggerInstance: log } : { logger: false }),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     bodyLimit: bodyLimitBytes,
-    connectionTimeout: 0,
+    // longer than any answer that is held: waits of 30 s, bars that wait out pacing
+    connectionTimeout: 120_000,
+    // for the request to arrive
     requestTimeout: 15_000,
     keepAliveTimeout: 72_000,
     // requests that were accepted while we close are still answered, with our headers

@@ -2,6 +2,7 @@
  * The lossless channels: every durable fact of a channel, in journal order, without hole or duplicate. A subscription reads the
  * journal until it has caught up and hears live records from then on; `cursor` is the last record it dealt with, whichever way.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { JournalRecord } from '../../machines/journal.ts';
 import type { Order } from '../../machines/order.ts';
@@ -134,6 +135,8 @@ export class JournalChannels {
         return;
       }
       await client.flushed();
+      // a socket that takes everything at once would otherwise keep the loop until the journal ends
+      await setImmediate();
     }
   }
 

@@ -21,8 +21,8 @@ export class StreamTester {
   readonly closed: Promise<{ code: number; reason: string }>;
   #lastId = 0;
 
-  constructor(running: Running, headers: Record<string, string> = {}) {
-    this.socket = new WebSocket(`ws://127.0.0.1:${running.port}/v1/stream`, { headers });
+  constructor(running: Running, headers: Record<string, string> = {}, options: WebSocket.ClientOptions = {}) {
+    this.socket = new WebSocket(`ws://127.0.0.1:${running.port}/v1/stream`, { headers, ...options });
     this.socket.on('message', (data) => this.frames.push(JSON.parse(String(data))));
     this.closed = new Promise((resolve) => {
       this.socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }));

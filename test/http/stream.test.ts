@@ -278,6 +278,15 @@ describe('heartbeat and goodbye', () => {
     expect(beat.last).toEqual({ [orders]: 1, [health]: 2 });
   });
 
+  it('closes a peer that answers no ping for long', async () => {
+    await start({ streamLimits: { heartbeatMs: 10 } });
+    const mute = new StreamTester(running, {}, { autoPong: false });
+    testers.push(mute);
+    const alive = await open();
+    expect(await mute.closed).toEqual({ code: 4408, reason: 'no answer to pings' });
+    expect(alive.socket.readyState).toBe(alive.socket.OPEN);
+  });
+
   it('says bye and closes with 1001; the port is free afterwards', async () => {
     await start();
     const tester = await open();
