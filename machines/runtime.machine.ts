@@ -489,7 +489,7 @@ export const runtimeMachine = setup({
         src: 'market',
         id: 'market',
         systemId: 'market',
-        input: ({ context }) => context.input.market,
+        input: ({ context }) => ({ ...context.input.market, sessionId: context.sessionId }),
         onError: [
           {
             guard: { type: 'mayRestart', params: { child: 'market' } },

@@ -11,7 +11,7 @@ import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
 import { createReading } from './reading.ts';
-import { createRuntime } from './runtime.ts';
+import { createRuntime, type Runtime } from './runtime.ts';
 import { createTrading } from './trading.ts';
 import { createVitals } from './vitals.ts';
 
@@ -21,6 +21,7 @@ const { name, version } = JSON.parse(readFileSync(new URL('../package.json', imp
 };
 const stopWithinMs = 10_000;
 const simulatorDeadlineMs = 10_000;
+const announceWithinMs = 5_000;
 
 function configuration(): Config {
   try {
@@ -109,20 +110,44 @@ async function main(): Promise<void> {
 
   const url = await server.listen({ host: options.host, port: options.port });
   vitals.noteBound();
+  announce(runtime, log, config, endpoint, url);
   runtime.connect();
-  announce(log, config, endpoint, url);
 }
 
-/** A few lines for whoever typed the command. */
-function announce(log: Logger, config: Config, endpoint: { host: string; port: number }, url: string): void {
-  const gateway = config.gateway === 'simulated' ? 'simulated gateway' : 'TWS';
-  log.info(
-    `${name} ${version}: ${config.tradingMode} trading on the ${gateway} at ${endpoint.host}:${endpoint.port}, client id ${config.tws.clientId}`,
-  );
-  log.info(`HTTP ${url}  WebSocket ${url.replace('http', 'ws')}/v1/stream  health ${url}/health/detailed`);
-  log.info(
-    `try: curl -s ${url}/v1/orders -H 'content-type: application/json' -d '{"clientOrderId":"first","instrument":"AAPL","side":"buy","quantity":"10","type":"market"}'`,
-  );
+/** A few lines for whoever typed the command, once orders can be placed or it is plain that this takes longer. */
+function announce(
+  runtime: Runtime,
+  log: Logger,
+  config: Config,
+  endpoint: { readonly host: string; readonly port: number },
+  url: string,
+): void {
+  const gateway = `${config.gateway === 'simulated' ? 'simulated gateway' : 'TWS'} at ${endpoint.host}:${endpoint.port}`;
+  const order = '{"clientOrderId":"first","instrument":"AAPL","side":"buy","quantity":"10","type":"market"}';
+  let isTold = false;
+  const tell = (): void => {
+    if (isTold) return;
+    isTold = true;
+    clearTimeout(patience);
+    subscription.unsubscribe();
+    const { accounts } = runtime.root.getSnapshot().context;
+    log.info(
+      { accounts },
+      `${name} ${version}: ${config.tradingMode} trading, ${gateway}, client id ${config.tws.clientId}`,
+    );
+    log.info(
+      `HTTP ${url} (health: ${url}/health/detailed), WebSocket ${url.replace('http', 'ws')}/v1/stream`,
+    );
+    log.info(`try: curl -s ${url}/v1/quotes/AAPL`);
+    log.info(`try: curl -s ${url}/v1/orders -H 'content-type: application/json' -d '${order}'`);
+  };
+  const patience = setTimeout(() => {
+    log.warn(`no session with the ${gateway} yet; it is tried again without end`);
+    tell();
+  }, announceWithinMs);
+  const subscription = runtime.root.subscribe((snapshot) => {
+    if (snapshot.hasTag('reconciled')) tell();
+  });
 }
 
 main().catch((error: unknown) => {

@@ -3,7 +3,7 @@
  * place that logs transitions and counts them.
  */
 import type { Logger } from 'pino';
-import { type InspectionEvent, isMachineSnapshot, type StateValue } from 'xstate';
+import { type InspectionEvent, isMachineSnapshot, type StateValue, type StateValueMap } from 'xstate';
 import type { ActorRow } from '../machines/health.ts';
 
 /** One change of state of one actor. */
@@ -239,10 +239,19 @@ function isFailed(actor: InspectedActor): boolean {
   return (actor.getSnapshot() as { status?: unknown } | undefined)?.status === 'error';
 }
 
+/** Of parallel regions those that can change: one with a single state says nothing. */
+function regionsOf(value: StateValueMap): [string, StateValue | undefined][] {
+  const regions = Object.entries(value);
+  const telling = regions.filter(
+    ([, inner]) => typeof inner === 'string' || Object.keys(inner ?? {}).length > 0,
+  );
+  return telling.length > 0 ? telling : regions;
+}
+
 /** `{ online: 'whole' }` -> `online.whole`; parallel regions are joined by commas. */
 function dotted(value: StateValue): string {
   if (typeof value === 'string') return value;
-  return Object.entries(value)
+  return regionsOf(value)
     .map(([key, inner]) => {
       const rest = inner === undefined ? '' : dotted(inner);
       return rest === '' ? key : `${key}.${rest}`;
@@ -253,7 +262,7 @@ function dotted(value: StateValue): string {
 /** As `dotted`, but of a parallel state inside another only its name: how far each of its regions got is detail. */
 function outlineOf(value: StateValue, isRoot = true): string {
   if (typeof value === 'string') return value;
-  const entries = Object.entries(value);
+  const entries = regionsOf(value);
   if (entries.length > 1 && !isRoot) return '';
   return entries
     .map(([key, inner]) => {

@@ -99,7 +99,8 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, now }: 
   };
   const send = (event: RuntimeEvent): void => root.send(event);
 
-  market.bind(child('market'));
+  // Not the actor itself: a failed one is replaced.
+  market.bind({ send: (event) => child('market').send(event), getSnapshot: () => child('market').getSnapshot() });
   send({
     type: 'runtime.restored',
     desk: {
