@@ -123,7 +123,7 @@ class Terms {
       this.field('delta'),
       this.field('stockRangeLower'),
       this.field('stockRangeUpper'),
-      this.order.request.displaySize ?? UNSET_INT,
+      this.order.request.displaySize || UNSET_INT,
     ];
   }
 
@@ -248,10 +248,15 @@ class Terms {
     return [this.field('randomizeSize', 0), this.field('randomizePrice', 0)];
   }
 
-  /** The stop that goes with the order, as TWS shows it: a trailing stop's own, else limit and one, else unset. */
+  /** The stop as TWS shows it: a trailing order's own, a stop order's price, one above the price of a simple limit. */
   stopAndOffset(): Field[] {
-    const { trailStopPrice, lmtPriceOffset } = this.order.request;
-    return [double(this.order.trailStopPrice ?? trailStopPrice), double(lmtPriceOffset)];
+    const { trailStopPrice, lmtPriceOffset, orderType, lmtPrice, auxPrice, contract } = this.order.request;
+    let stop = this.order.trailStopPrice ?? trailStopPrice;
+    if (stop === null && orderType.startsWith('STP')) stop = auxPrice;
+    if (stop === null && orderType === 'LMT' && contract.secType !== 'BAG' && lmtPrice !== null) {
+      stop = Math.round((lmtPrice + 1) * 1e8) / 1e8;
+    }
+    return [double(stop), double(lmtPriceOffset)];
   }
 
   pegs(): Field[] {
@@ -364,7 +369,8 @@ export function openOrder(
     terms.field('softDollarTier.value'),
     '',
     request.cashQty ?? 0,
-    terms.field('dontUseAutoPriceForHedge', 1),
+    // TWS answers 1 whatever the client sent.
+    1,
     terms.field('isOmsContainer', 0),
     terms.field('discretionaryUpToLimitPrice', 0),
     terms.field('usePriceMgmtAlgo', 0),
@@ -415,7 +421,8 @@ export function completedOrder(order: BookOrder, context: OrderContext): Field[]
     ...terms.conditions(),
     ...terms.stopAndOffset(),
     request.cashQty ?? 0,
-    terms.field('dontUseAutoPriceForHedge', 1),
+    // TWS answers 1 whatever the client sent.
+    1,
     terms.field('isOmsContainer', 0),
     '',
     order.filled,
@@ -501,7 +508,7 @@ export function commissionReport(report: CommissionReport): Field[] {
     OUT.commissionReport,
     1,
     report.execId,
-    report.commission,
+    double(report.commission),
     report.currency,
     report.realizedPNL ?? UNSET_DOUBLE,
     UNSET_DOUBLE,
