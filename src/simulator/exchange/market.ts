@@ -1,6 +1,6 @@
 /** The live market: quotes of watched contracts move on one timer wheel and are told to listeners and to the book. */
 import type { DepthRow, Print, QuoteSnapshot, Tick } from '../model.ts';
-import type { Agenda } from './agenda.ts';
+import type { Agenda, Appointment } from './agenda.ts';
 import { DepthBook } from './depth.ts';
 import type { Instrument } from './instruments.ts';
 import type { Prices, RawQuote } from './prices.ts';
@@ -48,7 +48,7 @@ export class Market {
   private readonly stats = new Map<number, DayStats>();
   private readonly haltedIds = new Set<number>();
   private readonly quantumMs: number;
-  private isTurning = false;
+  private turning: Appointment | null = null;
 
   constructor(options: {
     prices: Prices;
@@ -103,7 +103,7 @@ export class Market {
       this.cells.set(conId, cell);
     }
     cell.watchers += 1;
-    this.turnLater();
+    this.turnAt(cell.nextChange);
     return cell;
   }
 
@@ -111,7 +111,8 @@ export class Market {
     const cell = this.cells.get(conId);
     if (cell === undefined) return;
     cell.watchers -= 1;
-    if (cell.watchers <= 0) this.cells.delete(conId);
+    // what was taken from this state of the quote stays taken until the quote changes
+    if (cell.watchers <= 0 && cell.takenAsk === 0 && cell.takenBid === 0) this.cells.delete(conId);
   }
 
   subscribeTicks(instrument: Instrument, listener: (tick: Tick) => void): () => void {
@@ -164,35 +165,51 @@ export class Market {
   }
 
   private nextChange(instrument: Instrument, raw: RawQuote): number {
-    return this.prices.momentOf(instrument.contract.conId, raw.step + 1);
+    const { calendar } = this.prices;
+    const now = this.now();
+    if (calendar.name === 'regular' && calendar.phaseAt(instrument.session, now) === 'closed')
+      return calendar.nextOpen(instrument.session, now, true);
+    const next = this.prices.momentOf(instrument.contract.conId, raw.step + 1);
+    return next > now ? next : now + 1;
   }
 
-  private turnLater(): void {
-    if (this.isTurning) return;
-    this.isTurning = true;
-    this.agenda.at((Math.floor(this.now() / this.quantumMs) + 1) * this.quantumMs, () => {
-      this.isTurning = false;
-      if (this.cells.size === 0) return;
+  /** Turns the wheel at a time, or just after it: times are rounded up so that many contracts share a turn. */
+  private turnAt(time: number): void {
+    const soonest = Math.max(time, this.now() + 1);
+    const due = Math.ceil(soonest / this.quantumMs) * this.quantumMs;
+    if (this.turning !== null) {
+      if (this.turning.due <= due) return;
+      this.agenda.cancel(this.turning);
+    }
+    this.turning = this.agenda.at(due, () => {
+      this.turning = null;
       this.turn();
-      this.turnLater();
     });
   }
 
   private turn(): void {
     const now = this.now();
-    for (const cell of this.cells.values()) {
-      if (cell.nextChange > now || cell.halted) continue;
-      this.moveTo(cell, this.prices.at(cell.instrument, now));
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const [conId, cell] of this.cells) {
+      if (cell.nextChange <= now) {
+        if (cell.watchers <= 0) {
+          this.cells.delete(conId);
+          continue;
+        }
+        if (cell.halted) cell.nextChange = now + this.prices.stepMs;
+        else this.moveTo(cell, this.prices.at(cell.instrument, now));
+      }
+      if (cell.nextChange < earliest) earliest = cell.nextChange;
     }
+    if (earliest !== Number.POSITIVE_INFINITY) this.turnAt(earliest);
   }
 
   private moveTo(cell: Cell, raw: RawQuote): void {
     const { instrument } = cell;
     const before = cell.quote;
     const traded = raw.last !== -1 && raw.lastTime !== cell.raw.lastTime;
-    const pause = raw.step === cell.raw.step ? this.prices.stepMs : 1;
     cell.raw = raw;
-    cell.nextChange = Math.max(this.nextChange(instrument, raw), this.now() + pause);
+    cell.nextChange = this.nextChange(instrument, raw);
     cell.takenAsk = 0;
     cell.takenBid = 0;
     const quote = this.snapshot(instrument, raw);
