@@ -1,5 +1,10 @@
 /** Reads an instrument wherever a client may name one: the short form, or a contract object. */
-import { type Contract, formatInstrument, parseInstrument } from '../../machines/instrument.ts';
+import {
+  type Contract,
+  defaultExchange,
+  formatInstrument,
+  parseInstrument,
+} from '../../machines/instrument.ts';
 import type { FieldProblem } from '../../machines/order.ts';
 import { ContractInput } from './order-schema.ts';
 import { type Checked, checkOf } from './validation.ts';
@@ -28,8 +33,9 @@ export function readInstrument(value: unknown, pointer: string): Checked<NamedCo
 }
 
 function readContract(value: unknown, pointer: string): Checked<NamedContract> {
-  const { value: contract, errors } = checkContract(value);
+  const { value: given, errors } = checkContract(value);
   if (errors) return { errors: errors.map((error) => ({ ...error, pointer: pointer + error.pointer })) };
+  const contract = withDefaults(given);
   if (contract.conId === undefined && contract.symbol === undefined && contract.localSymbol === undefined) {
     return complain(pointer, 'a contract needs conId, symbol or localSymbol');
   }
@@ -44,6 +50,18 @@ function readContract(value: unknown, pointer: string): Checked<NamedContract> {
     );
   }
   return { value: { contract, instrument } };
+}
+
+/** The defaults of the short form, so that one name means one contract. A future trades where it is listed: no default there. */
+function withDefaults(given: Contract): Contract {
+  const { conId, secType = 'STK' } = given;
+  const exchange =
+    secType === 'FUT' || secType === 'FOP' || secType === 'CONTFUT' ? undefined : defaultExchange(secType);
+  return {
+    ...(conId === undefined && { secType, currency: 'USD' }),
+    ...(exchange !== undefined && { exchange }),
+    ...given,
+  };
 }
 
 function complain(pointer: string, detail: string): { errors: readonly FieldProblem[] } {

@@ -43,6 +43,8 @@ interface QuoteSubscription extends Subscription {
   /** keys that changed in beats that it did not get */
   readonly missed: Set<string>;
   skippedBeats: number;
+  /** `performance.now()` of its last notice */
+  noticedAt: number;
   stopped: boolean;
 }
 
@@ -52,6 +54,7 @@ export interface QuoteKeys {
 }
 
 const firstQuoteMs = 10_000;
+const noticeMs = 1000;
 
 export class QuoteChannel {
   readonly #market: MarketPort;
@@ -116,6 +119,7 @@ export class QuoteChannel {
       missed: new Set(),
       seq: 0,
       skippedBeats: 0,
+      noticedAt: Number.NEGATIVE_INFINITY,
       stopped: false,
       stop: () => {
         if (subscription.stopped) return;
@@ -217,8 +221,12 @@ export class QuoteChannel {
     return rows.filter((row) => row !== undefined).join(',');
   }
 
+  /** A client that gets every other beat is told now and then, not with every frame. */
   #notice(subscription: QuoteSubscription): void {
     const { client, id, skippedBeats } = subscription;
+    const now = performance.now();
+    if (now - subscription.noticedAt < noticeMs) return;
+    subscription.noticedAt = now;
     subscription.skippedBeats = 0;
     client.send({ type: 'notice', level: 'warn', code: 'slow-consumer', subscription: id, skippedBeats });
   }

@@ -24,7 +24,7 @@ const usualLimits: StreamLimits = {
   maxKeys: 500,
   maxCommandsInFlight: 64,
   skipAboveBytes: 512 * 1024,
-  closeAboveBytes: 8 * 1024 * 1024,
+  closeAboveBytes: 4 * 1024 * 1024,
   stallMs: 10_000,
   maxReplay: 20_000,
 };

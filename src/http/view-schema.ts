@@ -28,7 +28,9 @@ export const OrderView = Type.Object({
   instrument: Type.String(),
   contract: ContractInput,
   side: Type.Enum(['buy', 'sell']),
-  type: Type.Enum([...orderTypes]),
+  type: Type.Enum([...orderTypes, 'other'], {
+    description: 'other: an order of somebody else, of a type that we do not know',
+  }),
   ...terms,
   state: Type.Enum([...orderStates]),
   filledQuantity: DecimalText,

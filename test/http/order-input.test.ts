@@ -41,6 +41,17 @@ describe('what is read', () => {
     });
   });
 
+  it('fills in what a contract object leaves to the usual', () => {
+    const contractOf = (instrument: unknown) => readOrder({ ...limit, instrument }).value?.contract;
+    expect(contractOf({ symbol: 'AAPL' })).toEqual(readOrder(limit).value?.contract);
+    expect(contractOf({ conId: 265598 })).toEqual({ conId: 265598, exchange: 'SMART' });
+    expect(contractOf({ secType: 'FUT', localSymbol: 'ESZ6' })).toEqual({
+      secType: 'FUT',
+      localSymbol: 'ESZ6',
+      currency: 'USD',
+    });
+  });
+
   it('keeps everything else that was said', () => {
     const more = {
       account: 'DU1',

@@ -279,7 +279,7 @@ describe('heartbeat and goodbye', () => {
   });
 
   it('closes a peer that answers no ping for long', async () => {
-    await start({ streamLimits: { heartbeatMs: 10 } });
+    await start({ streamLimits: { heartbeatMs: 50 } });
     const mute = new StreamTester(running, {}, { autoPong: false });
     testers.push(mute);
     const alive = await open();
