@@ -367,17 +367,17 @@ const retryPolicies: Readonly<Record<LossCause, { readonly firstMs: number; read
   asked: { firstMs: 0, lastMs: 0 },
 };
 
-/** Pause inside a scheduled reset, before jitter. */
-const calmRetryMs = 30_000;
+/** Longest pause inside a scheduled reset, before jitter. The first attempts stay quick: most resets last a minute. */
+const calmRetryMs = 60_000;
 
 /**
  * How long to wait before the next attempt, in ms: doubled with each failure in a row up to a bound that depends
- * on the cause, of which a random half to the whole. `failures` >= 1, `chance` in [0, 1).
+ * on the cause, of which a random half to the whole. `failures` >= 1, `chance` in [0, 1), `calm` within a reset.
  */
 export function retryDelayMs(cause: LossCause, failures: number, chance: number, calm: boolean): number {
   const { firstMs, lastMs } = retryPolicies[cause];
-  const grown = Math.min(lastMs, firstMs * 2 ** Math.min(failures - 1, 20));
-  return Math.round((calm ? Math.max(grown, calmRetryMs) : grown) * (0.5 + chance / 2));
+  const bound = calm ? Math.max(lastMs, calmRetryMs) : lastMs;
+  return Math.round(Math.min(bound, firstMs * 2 ** Math.min(failures - 1, 20)) * (0.5 + chance / 2));
 }
 
 /** The next state of a 32-bit linear congruential generator (Numerical Recipes' constants). */

@@ -397,3 +397,61 @@ test('an error on an order id is weighed, not obeyed', async () => {
   ]);
   expect(link.gateway.figures().unknownCodes).toBe(1);
 });
+
+test('what a live gateway once sent at version 173 reads as the fill that it was', async () => {
+  const peer = await peerOf({ version: 173 });
+  const link = linkTo(peer, { delays: { heartbeatPause: 5_000 } });
+  link.send({ type: 'tws.connect' });
+  await link.hears('tws.ready');
+  const unset = '1.7976931348623157E308';
+  const seen = (status: string): string =>
+    `5|5|265598|AAPL|STK||0|?||SMART|USD|AAPL|NMS|BUY|100|MKT|0.0|0.0|DAY||DU1234567||0||100|600745656|0|0|0||600745656.0/DU1234567/100||||||||||0||-1|0||||||2147483647|0|0|0||3|0|0||0|0||0|None||0||||?|0|0||0|0||||||0|0|0|2147483647|2147483647|||0||IB|0|0||0|0|${status}|${Array(9).fill(unset).join('|')}||||||0|0|0|None|${Array(6).fill(unset).join('|')}|0||||0|1|0|0|0|||0||100|0.02||`;
+  for (const text of [
+    seen('PreSubmitted'),
+    '3|5|PreSubmitted|0|100|0|600745656|0|0|100||0',
+    '11|-1|5|265598|AAPL|STK||0.0|||IEX|USD|AAPL|NMS|0000e0d5.67fe667b.01.01|20250415  19:38:31|DU1234567|IEX|BOT|100|201.94|600745656|100|0|100|201.94|||||2',
+    seen('Filled'),
+    '3|5|Filled|100|0|201.94|600745656|0|201.94|100||0',
+    '61|3|DU1234567|637533641|ES|FUT|20250919|0.0||50||USD|ESU5|ES|1|315114.75',
+    '4|2|-1|2107|HMDS data farm connection is inactive but should be available upon demand.ushmds|',
+    '4|2|5|202|\\u59d4\\u6258\\u5355|',
+  ]) {
+    say(peer, text);
+  }
+  await link.hears('broker.orderNoted');
+  const ids = { orderId: 5, clientId: 100, permId: '600745656' };
+  expect(
+    link.told.filter(({ type }) => type.startsWith('broker.') && type !== 'broker.orderIdGranted'),
+  ).toMatchObject([
+    {
+      type: 'broker.orderSeen',
+      ids: { ...ids, orderRef: '' },
+      status: 'working',
+      terms: { type: 'market', quantity: '100' },
+    },
+    { type: 'broker.statusSeen', ids, status: 'working', filled: '0', remaining: '100', averagePrice: null },
+    {
+      type: 'broker.executed',
+      ids,
+      execution: {
+        execId: '0000e0d5.67fe667b.01.01',
+        price: '201.94',
+        executedAt: '2025-04-15T23:38:31.000Z',
+      },
+    },
+    { type: 'broker.orderSeen', ids, status: 'filled' },
+    { type: 'broker.statusSeen', ids, status: 'filled', filled: '100', averagePrice: '201.94' },
+    {
+      type: 'broker.positionSeen',
+      quantity: '1',
+      averageCost: '315114.75',
+      contract: { secType: 'FUT', multiplier: '50' },
+    },
+    { type: 'broker.orderNoted', code: 202, message: '\u59d4\u6258\u5355', disposition: 'cancelled' },
+  ]);
+  expect(link.all('broker.orderSeen')[0]?.terms).not.toHaveProperty('limitPrice');
+  expect(link.all('tws.farmChanged')).toMatchObject([
+    { farm: { name: 'ushmds', kind: 'history', status: 'inactive' } },
+  ]);
+  expect(link.all('tws.undecodable')).toEqual([]);
+});
