@@ -1,24 +1,12 @@
 #!/usr/bin/env node
 /** Configuration, actor tree, server, signals. */
-import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type Config, ConfigError, loadConfig, publicConfig } from './config.ts';
-import type { HttpOptions } from './http/options.ts';
-import { createServer } from './http/server.ts';
 import { createLogger } from './log.ts';
-import { createMetrics } from './metrics.ts';
-import { createObserver } from './observer.ts';
-import { createReading } from './reading.ts';
-import { createRuntime, type Runtime } from './runtime.ts';
-import { createTrading } from './trading.ts';
-import { createVitals } from './vitals.ts';
+import { createProgram, name, type Program, version } from './program.ts';
 
-const { name, version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  name: string;
-  version: string;
-};
 const stopWithinMs = 10_000;
 const simulatorDeadlineMs = 10_000;
 const announceWithinMs = 5_000;
@@ -65,58 +53,23 @@ async function main(): Promise<void> {
   const log = createLogger(config);
   for (const warning of config.warnings) log.warn(warning);
   log.debug({ config: publicConfig(config) }, 'effective configuration');
-  const now = Date.now;
-  const environment = config.gateway === 'simulated' ? 'simulated' : config.tradingMode;
-  const metrics = createMetrics({ version, environment });
-  const observer = createObserver({ now, log });
   const simulator = config.gateway === 'simulated' ? await startSimulator(log) : null;
   const endpoint = simulator ? { host: '127.0.0.1', port: simulator.port } : config.tws;
-  const runtime = createRuntime({ config, endpoint, log, metrics, inspect: observer.inspect, now });
-  const vitals = createVitals({ runtime, observer, metrics, config, now });
-  observer.onChange(({ machine, entered }) => {
-    if (entered !== null) metrics.transition(machine, entered);
-  });
-
-  const options: HttpOptions = {
-    name,
-    version,
-    environment,
-    host: config.http.host,
-    port: config.http.port,
-    debug: config.http.debug,
-    tradeToken: config.http.tradeToken,
-    readToken: config.http.readToken,
-    allowedOrigins: config.http.allowedOrigins,
-    beatMs: config.beatMs,
-    readyRequiresTws: config.readyRequiresTws,
-    trading: createTrading({ runtime, metrics, now }),
-    reading: createReading(runtime, observer),
-    market: runtime.market,
-    health: vitals.port,
-    onHttpTiming: (route, ms) => metrics.http(route, ms),
-    onFanOut: (ms) => metrics.tickToClient.record(ms),
-  };
-  const server = createServer(options, log.child({ part: 'http' }));
+  const program = createProgram({ config, endpoint, log });
 
   closeWithGrace({ delay: stopWithinMs, logger: log }, async ({ err, signal }) => {
     if (err) log.fatal({ err }, 'stopping after an error');
     else log.info({ signal }, 'stopping');
-    runtime.drain();
-    await server.close();
-    runtime.stop();
+    await program.stop();
     await simulator?.close();
-    metrics.close();
   });
 
-  const url = await server.listen({ host: options.host, port: options.port });
-  vitals.noteBound();
-  announce(runtime, log, config, endpoint, url);
-  runtime.connect();
+  announce(program, log, config, endpoint, await program.start());
 }
 
 /** A few lines for whoever typed the command, once orders can be placed or it is plain that this takes longer. */
 function announce(
-  runtime: Runtime,
+  { runtime }: Program,
   log: Logger,
   config: Config,
   endpoint: { readonly host: string; readonly port: number },

@@ -1,0 +1,74 @@
+/** The parts of the process, put together: the actor tree, its face, and the way to start and stop both. */
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import { createServer } from './http/server.ts';
+import { createMetrics } from './metrics.ts';
+import { createObserver } from './observer.ts';
+import { createReading } from './reading.ts';
+import { createRuntime } from './runtime.ts';
+import { createTrading } from './trading.ts';
+import { createVitals } from './vitals.ts';
+
+export const { name, version } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { readonly name: string; readonly version: string };
+
+export interface ProgramOptions {
+  readonly config: Config;
+  /** where TWS listens: the configured one, or the embedded simulated gateway */
+  readonly endpoint: { readonly host: string; readonly port: number };
+  readonly log: Logger;
+  /** ms since the epoch */
+  readonly now?: () => number;
+}
+
+export type Program = ReturnType<typeof createProgram>;
+
+/** Builds everything and replays the journal; nothing listens and nothing is connected before `start`. */
+export function createProgram({ config, endpoint, log, now = Date.now }: ProgramOptions) {
+  const environment = config.gateway === 'simulated' ? 'simulated' : config.tradingMode;
+  const metrics = createMetrics({ version, environment });
+  const observer = createObserver({ now, log });
+  observer.onChange(({ machine, entered }) => {
+    if (entered !== null) metrics.transition(machine, entered);
+  });
+  const runtime = createRuntime({ config, endpoint, log, metrics, inspect: observer.inspect, now });
+  const vitals = createVitals({ runtime, observer, metrics, config, now });
+  const server = createServer(
+    {
+      ...config.http,
+      name,
+      version,
+      environment,
+      beatMs: config.beatMs,
+      readyRequiresTws: config.readyRequiresTws,
+      trading: createTrading({ runtime, metrics, now }),
+      reading: createReading(runtime, observer),
+      market: runtime.market,
+      health: vitals.port,
+      onHttpTiming: (route, ms) => metrics.http(route, ms),
+    },
+    log.child({ part: 'http' }),
+  );
+  return {
+    runtime,
+    metrics,
+
+    /** Listens, then connects. The URL that it listens on. */
+    async start(): Promise<string> {
+      const url = await server.listen({ host: config.http.host, port: config.http.port });
+      vitals.noteBound();
+      runtime.connect();
+      return url;
+    },
+
+    /** Shuts the desk, says goodbye to clients, writes what waits for the disk, and hangs up. */
+    async stop(): Promise<void> {
+      runtime.drain();
+      await server.close();
+      runtime.stop();
+      metrics.close();
+    },
+  };
+}
