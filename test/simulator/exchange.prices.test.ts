@@ -242,7 +242,7 @@ describe('bars', () => {
       barSeconds,
       ...trades,
     });
-    expect(bars.length).toBeGreaterThanOrEqual(50);
+    expect(bars.length).toBe(50);
     for (const { open, high, low, close, volume, wap, count } of bars) {
       expect(high).toBeGreaterThanOrEqual(Math.max(open, close));
       expect(low).toBeLessThanOrEqual(Math.min(open, close));

@@ -14,6 +14,7 @@ export class Agenda {
   private readonly clock: Clock;
   private readonly heap: Appointment[] = [];
   private sequence = 0;
+  private cancelled = 0;
   private timer: TimerHandle | null = null;
   private timerDue = Number.POSITIVE_INFINITY;
   private isClosed = false;
@@ -34,7 +35,18 @@ export class Agenda {
   }
 
   cancel(appointment: Appointment | null): void {
-    if (appointment !== null) appointment.run = null;
+    if (appointment === null || appointment.run === null) return;
+    appointment.run = null;
+    this.cancelled += 1;
+    if (this.cancelled > 1000 && this.cancelled * 2 > this.heap.length) this.sweep();
+  }
+
+  /** Forgets what was cancelled; far-off appointments would else be kept until they are due. */
+  private sweep(): void {
+    const kept = this.heap.filter(({ run }) => run !== null);
+    this.heap.length = 0;
+    for (const appointment of kept) this.push(appointment);
+    this.cancelled = 0;
   }
 
   close(): void {
@@ -66,6 +78,7 @@ export class Agenda {
       for (let first = this.heap[0]; first !== undefined && first.due <= now; first = this.heap[0]) {
         this.pop();
         const { run } = first;
+        if (run === null) this.cancelled -= 1;
         first.run = null;
         run?.();
       }

@@ -4,7 +4,7 @@ import type { Span } from './calendar.ts';
 import type { Instrument } from './instruments.ts';
 import { clean } from './instruments.ts';
 import type { Prices, RawQuote } from './prices.ts';
-import { dayMs } from './zones.ts';
+import { atLocal, dayMs, localDay, weekday } from './zones.ts';
 
 const barsMax = 20_000;
 const printsMax = 1000;
@@ -81,7 +81,7 @@ export class History {
     return bars;
   }
 
-  /** The bars' times, ascending: aligned to the clock within a day, to days and weeks and months above. */
+  /** The bars' times, ascending: aligned to the clock within a day, to days, Mondays and first days of months above. */
   private *spans(instrument: Instrument, request: BarRequest, first: number, end: number): Generator<Span> {
     const { calendar } = this.prices;
     const { session } = instrument;
@@ -103,13 +103,15 @@ export class History {
       return;
     }
     const days = Math.max(1, Math.round(barMs / dayMs));
-    let day = calendar.dayStart(session, longest);
-    while (day < end) {
-      let close = day;
-      for (let i = 0; i < days; i++) close = calendar.dayStart(session, close + dayMs + 2 * 3_600_000);
-      const span = this.tradedWithin(instrument, day, Math.min(close, end), request.useRth);
+    let day = localDay(session.zone, longest);
+    if (days === 7) day -= (weekday(day) + 6) % 7;
+    else if (days >= 28) day = firstOfMonth(day, 0);
+    else if (atLocal(session.zone, day, 0) < longest) day += 1;
+    for (let open = atLocal(session.zone, day, 0); open < end; open = atLocal(session.zone, day, 0)) {
+      day = days >= 28 ? firstOfMonth(day, 1) : day + days;
+      const close = Math.min(atLocal(session.zone, day, 0), end);
+      const span = this.tradedWithin(instrument, open, close, request.useRth);
       if (span !== null) yield span;
-      day = close;
     }
   }
 
@@ -239,6 +241,12 @@ export class History {
     }
     return forward ? found : found.reverse();
   }
+}
+
+/** The first local day of the month that is `later` months after that of `day`. */
+function firstOfMonth(day: number, later: number): number {
+  const date = new Date(day * dayMs);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + later, 1) / dayMs;
 }
 
 function hasSeries(instrument: Instrument, what: string): boolean {

@@ -8,6 +8,7 @@ import { markOf } from './prices.ts';
 import { dayMs } from './zones.ts';
 
 const dayStatsStepMs = 300_000;
+const statsMax = 10_000;
 
 /** Statistics of the day, kept from the day's start to the newest quote asked for. */
 interface DayStats {
@@ -289,6 +290,7 @@ export class Market {
       );
       const dayEnd = calendar.dayStart(instrument.session, dayStart + dayMs + 7_200_000);
       stats = { dayStart, dayEnd, open, close, high: open, low: open, nextSample: opened };
+      if (this.stats.size >= statsMax) this.stats.clear();
       this.stats.set(conId, stats);
     }
     for (; stats.nextSample <= now; stats.nextSample += dayStatsStepMs) {

@@ -68,14 +68,13 @@ export class Venue {
 
   private watch(order: WorkingOrder): void {
     const { floor } = this;
-    const conIds = [
-      ...new Set([order.instrument.contract.conId, ...watchedBy(order.request.conditions)]),
-    ].filter((conId) => floor.directory.instrument(conId) !== null);
-    floor.book.listen(order, conIds);
-    for (const conId of conIds) {
+    const watched = new Map([[order.instrument.contract.conId, order.instrument]]);
+    for (const conId of watchedBy(order.request.conditions)) {
       const instrument = floor.directory.instrument(conId);
-      if (instrument !== null) floor.market.watch(instrument);
+      if (instrument !== null) watched.set(conId, instrument);
     }
+    floor.book.listen(order, [...watched.keys()]);
+    for (const instrument of watched.values()) floor.market.watch(instrument);
   }
 
   private unwatch(order: WorkingOrder): void {
@@ -138,8 +137,8 @@ export class Venue {
     }
     if (
       order.request.conditionsCancelOrder &&
-      areConditionsMet(order.request.conditions, worldOf(order, floor)) &&
-      order.request.conditions.length > 0
+      order.request.conditions.length > 0 &&
+      areConditionsMet(order.request.conditions, worldOf(order, floor))
     ) {
       this.end(order, 'Cancelled', 'Cancelled by condition', 'Order Canceled - reason:Condition met');
       return;
