@@ -1,16 +1,10 @@
 /** One session with TWS: from the first byte to the last, callbacks become facts and commands become messages. */
 import { EventName, type IBApi, type OrderCancel } from '@stoqey/ib';
 import type { SessionCommand, SessionInput, SessionReport } from '../../machines/tws.machine.ts';
-import type {
-  BrokerFact,
-  CancelOrder,
-  Farm,
-  FarmKind,
-  OrderPreview,
-  PlaceOrder,
-} from '../../machines/tws.ts';
-import { farmNameOf, isKnownCode, meaningOf } from './codes.ts';
+import type { BrokerFact, CancelOrder, OrderPreview, PlaceOrder } from '../../machines/tws.ts';
+import { isKnownCode, meaningOf } from './codes.ts';
 import { type Connection, openConnection } from './library.ts';
+import { createNotices } from './notices.ts';
 import { toIbContract, toIbOrder } from './orders.ts';
 import type { Pacer } from './pacing.ts';
 import { zoneOfGreeting } from './times.ts';
@@ -76,7 +70,6 @@ export function openSession(
   let ready = false;
   let isOpen = false;
   let probeSentAt: number | null = null;
-  const farms = new Map<string, Farm>();
 
   const end = (reason: string): void => {
     if (over) return;
@@ -242,51 +235,13 @@ export function openSession(
 
   // Errors and notices
 
-  const noteFarm = (kind: FarmKind, name: string, told: Farm['status'] | 'connecting'): void => {
-    const at = connection.readAt;
-    const key = `${kind}:${name}`;
-    // A farm that is connecting is not there yet: a broken one stays broken until it says OK.
-    const status = told === 'connecting' ? (farms.get(key)?.status ?? 'inactive') : told;
-    const farm: Farm = { name, kind, status, since: at };
-    if (farms.has(key) || farms.size < 256) farms.set(key, farm);
-    report({ type: 'farm.changed', farm, at });
-  };
-
-  const mendFarms = (): void => {
-    for (const { kind, name, status } of [...farms.values()]) {
-      if (status === 'broken') noteFarm(kind, name, 'ok');
-    }
-  };
-
-  const noteSystem = (code: number, message: string): void => {
-    const at = connection.readAt;
-    const { system } = meaningOf(code);
-    if (!isKnownCode(code)) listeners.unknownCode(code, message);
-    switch (system?.scope) {
-      case 'farm':
-        noteFarm(system.kind, farmNameOf(message), system.status);
-        break;
-      case 'link':
-        if (system.change === 'severed') {
-          report({ type: 'link.severed', at });
-          break;
-        }
-        if (/all data farms are connected/i.test(message)) mendFarms();
-        report({ type: 'link.restored', dataLost: system.change === 'restoredDataLost', at });
-        break;
-      case 'session':
-        if (system.change === 'limited') {
-          pacer.slowDown();
-          report({ type: 'session.limited', message, at });
-        } else {
-          end('session-refused');
-          report({ type: 'session.refused', cause: 'clientIdInUse', message, at });
-        }
-        break;
-      default:
-        report({ type: 'session.noted', code, message, severity: system?.severity ?? 'info', at });
-    }
-  };
+  const noteSystem = createNotices({
+    report,
+    readAt: () => connection.readAt,
+    limited: pacer.slowDown,
+    refused: () => end('session-refused'),
+    unknownCode: listeners.unknownCode,
+  });
 
   api.on(EventName.info, (message, code) => noteSystem(Number(code), message));
   api.on(EventName.error, (error, errorCode, id) => {

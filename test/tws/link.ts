@@ -28,13 +28,13 @@ export interface LinkOptions extends Partial<Omit<GatewayOptions, 'log'>> {
   readonly delays?: Parameters<typeof twsMachine.provide>[0]['delays'];
 }
 
-/** Deadlines short enough for tests. */
-const shortDelays = {
-  dialDeadline: 500,
-  greetingDeadline: 150,
-  syncDeadline: 300,
+/** Deadlines that a slow machine does not miss, and pauses that nobody waits for long. */
+const defaultDelays = {
+  dialDeadline: 5_000,
+  greetingDeadline: 5_000,
+  syncDeadline: 5_000,
   heartbeatPause: 40,
-  heartbeatDeadline: 150,
+  heartbeatDeadline: 5_000,
   retryPause: 30,
 } as const;
 
@@ -46,7 +46,7 @@ export function startLink({ port, clientId = 7, delays, ...options }: LinkOption
     actors: {
       tws: twsMachine.provide({
         actors: { session: gateway.session },
-        delays: { ...shortDelays, ...delays },
+        delays: { ...defaultDelays, ...delays },
       }),
     },
     actions: { remember: ({ event }) => told.push(event) },

@@ -87,7 +87,7 @@ test('a session is ready after accounts, order id and an answered probe, and car
 
 test('everything survives being cut into single bytes', async () => {
   const peer = await peerOf({ greet: false, accounts: null, nextOrderId: null });
-  const link = linkTo(peer, { delays: { greetingDeadline: 4_000, syncDeadline: 4_000 } });
+  const link = linkTo(peer);
   link.send({ type: 'tws.connect' });
   await until(() => peer.connections.length === 1, 'a connection');
   const bytes = Buffer.concat([
@@ -108,7 +108,7 @@ test('everything survives being cut into single bytes', async () => {
 
 test('a socket that goes silent is found by the heartbeat, and a new session is built in the same process', async () => {
   const peer = await peerOf();
-  const link = linkTo(peer);
+  const link = linkTo(peer, { delays: { heartbeatDeadline: 200 } });
   link.send({ type: 'tws.connect' });
   const first = await link.hears('tws.ready');
   peer.behaviour.answersTime = false;
@@ -124,7 +124,7 @@ test('a socket that goes silent is found by the heartbeat, and a new session is 
 
 test('a port that accepts while nothing speaks behind it is not a gateway', async () => {
   const peer = await peerOf({ greet: false });
-  const link = linkTo(peer);
+  const link = linkTo(peer, { delays: { greetingDeadline: 200 } });
   link.send({ type: 'tws.connect' });
   await until(() => peer.connections.length >= 3, 'three attempts');
   expect(peer.alive).toBeLessThanOrEqual(1);

@@ -112,7 +112,7 @@ test('a modification and a cancel act on the order that they name', async () => 
 });
 
 test('a frozen gateway is left for a new session; the lists then tell what happened meanwhile', async () => {
-  const { simulator, link } = await start();
+  const { simulator, link } = await start({}, { delays: { heartbeatDeadline: 250 } });
   link.send({ ...place(1), ticket: ticket('c-1', { contract: apple, limitPrice: '10.00' }) });
   const { ids } = await link.hears('broker.orderSeen');
   simulator.faults.freeze();
@@ -164,7 +164,7 @@ test('400 lines at once never provoke the gateway, and a cancel does not wait fo
   await until(
     () => link.all('broker.statusSeen').some(({ status }) => status === 'cancelled'),
     'the cancel',
-    1_000,
+    3_000,
   );
   expect(link.gateway.figures().lanes.data.waiting).toBeGreaterThan(300);
   await until(() => link.gateway.figures().lanes.data.sent > 90, 'seconds of pacing', 10_000);
