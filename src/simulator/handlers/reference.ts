@@ -1,4 +1,4 @@
-import type { ContractDetails, ContractQuery } from '../model.ts';
+import type { ContractDetails } from '../model.ts';
 import { contractDetails, marketRule, scannerRow, symbolSamples } from '../wire/contracts.ts';
 import type { Field } from '../wire/frames.ts';
 import { OUT } from '../wire/names.ts';
@@ -51,24 +51,7 @@ const MAX_SCAN_ROWS = 50;
 const MAX_SAMPLES = 16;
 const DISPLAY_GROUPS = '1|2|3|4|5|6|7';
 
-const ANY_STOCK: ContractQuery = {
-  conId: 0,
-  symbol: '',
-  secType: 'STK',
-  lastTradeDateOrContractMonth: '',
-  strike: 0,
-  right: '',
-  multiplier: '',
-  exchange: 'SMART',
-  primaryExchange: '',
-  currency: 'USD',
-  localSymbol: '',
-  tradingClass: '',
-  comboLegs: [],
-  includeExpired: false,
-  secIdType: '',
-  secId: '',
-};
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
 /** Contracts, rules, lists and scanners of one connection. */
 export class Reference {
@@ -249,10 +232,24 @@ export class Reference {
     );
   }
 
+  /** The US stocks of the catalogue, as a search by first letter finds them. */
+  #stocks(): readonly ContractDetails[] {
+    const { exchange } = this.#link;
+    const stocks = new Map<number, ContractDetails>();
+    for (const letter of LETTERS) {
+      for (const { contract } of exchange.searchSymbols(letter)) {
+        if (contract.secType !== 'STK' || contract.currency !== 'USD') continue;
+        const answer = exchange.resolve({ ...contract, exchange: 'SMART' });
+        if ('details' in answer) stocks.set(contract.conId, answer.details);
+      }
+    }
+    return [...stocks.values()];
+  }
+
   #scanned(request: RequestOf<'reqScannerSubscription'>, scanCode: ScanCode): ContractDetails[] {
     const { exchange } = this.#link;
     const ranked: { readonly details: ContractDetails; readonly rank: number }[] = [];
-    for (const details of exchange.findContracts(ANY_STOCK)) {
+    for (const details of this.#stocks()) {
       const quote = exchange.quote(details.contract.conId);
       if (quote === null) continue;
       if (quote.last < (request.abovePrice ?? 0)) continue;
