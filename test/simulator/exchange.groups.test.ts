@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openVenue } from './exchangeDriver.ts';
 
@@ -161,5 +162,51 @@ describe('one cancels all', () => {
         .concat(venue.executions(2))
         .reduce((sum, { shares }) => sum + shares, 0),
     ).toBe(100);
+  });
+});
+
+describe('laws', () => {
+  const move = fc.record({
+    price: fc.integer({ min: 96, max: 104 }),
+    size: fc.integer({ min: 1, max: 80 }),
+    waitMs: fc.integer({ min: 0, max: 400 }),
+    deed: fc.constantFrom('nothing', 'cancel parent', 'cancel target', 'move stop', 'hold', 'unhold'),
+  });
+
+  test('whatever the market does, the exits of a bracket never close more than its entry opened', () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.array(move, { maxLength: 15 }), (seed, moves) => {
+        const venue = openVenue({ seed, latencyMs: { min: 0, max: 5 } });
+        venue.pin(99.99, 100.01, { last: 100 });
+        venue.place({ orderId: 1, orderType: 'LMT', lmtPrice: 100, transmit: false }, 0);
+        const exit = { action: 'SELL', parentId: 1 };
+        venue.place({ orderId: 2, ...exit, orderType: 'LMT', lmtPrice: 102, transmit: false }, 0);
+        venue.place({ orderId: 3, ...exit, orderType: 'STP', auxPrice: 98 }, 20);
+        const filled = (orderId: number) =>
+          venue.executions(orderId).reduce((sum, { shares }) => sum + shares, 0);
+        for (const { price, size, waitMs, deed } of moves) {
+          venue.pin(price - 0.01, price + 0.01, { last: price, bidSize: size, askSize: size });
+          const { permId } = venue.order(1);
+          if (deed === 'cancel parent') venue.exchange.cancel(1, 1);
+          else if (deed === 'cancel target') venue.exchange.cancel(1, 2);
+          else if (deed === 'move stop')
+            venue.place({ orderId: 3, action: 'SELL', orderType: 'STP', auxPrice: 97 }, 0);
+          else if (deed === 'hold') venue.exchange.script.hold(permId);
+          else if (deed === 'unhold') venue.exchange.script.unhold(permId);
+          venue.clock.advance(waitMs);
+          expect(filled(2) + filled(3)).toBeLessThanOrEqual(filled(1));
+        }
+        const held = venue.exchange.positions()[0]?.position ?? 0;
+        expect(held).toBe(filled(1) - filled(2) - filled(3));
+        for (const orderId of [1, 2, 3]) {
+          const { status, filled: shown, remaining, request } = venue.order(orderId);
+          expect(shown).toBe(filled(orderId));
+          expect(shown + remaining).toBe(request.totalQuantity);
+          if (remaining === 0 && status !== 'Cancelled') expect(status).toBe('Filled');
+        }
+        venue.exchange.close();
+      }),
+      { numRuns: 150 },
+    );
   });
 });
