@@ -13,6 +13,7 @@ export class Outbox {
   #full: Buffer[] = [];
   #isScheduled = false;
   #isHeld = false;
+  #fullBytes = 0;
 
   constructor(socket: Socket, maxBacklogBytes: number, onOverflow: () => void) {
     this.#socket = socket;
@@ -22,7 +23,7 @@ export class Outbox {
 
   /** Bytes that the socket has not taken. */
   get backlog(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + this.#fullBytes;
   }
 
   /** Queues one frame with this text as its body. */
@@ -51,6 +52,7 @@ export class Outbox {
     if (isMany) this.#socket.cork();
     for (const chunk of this.#full) this.#socket.write(chunk);
     this.#full = [];
+    this.#fullBytes = 0;
     if (this.#end > this.#start) {
       this.#socket.write(this.#slab.subarray(this.#start, this.#end));
       this.#start = this.#end;
@@ -60,7 +62,11 @@ export class Outbox {
   };
 
   #newSlab(needed: number): void {
-    if (this.#end > this.#start) this.#full.push(this.#slab.subarray(this.#start, this.#end));
+    if (this.#end > this.#start) {
+      this.#full.push(this.#slab.subarray(this.#start, this.#end));
+      this.#fullBytes += this.#end - this.#start;
+      if (this.#fullBytes > this.#maxBacklogBytes) this.#onOverflow();
+    }
     this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, needed));
     this.#start = 0;
     this.#end = 0;

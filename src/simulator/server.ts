@@ -10,6 +10,7 @@ export type DoorState = 'open' | 'closed' | 'silent';
 /** The TCP side of the gateway: listens on loopback and makes a session of each connection. */
 export class Server {
   readonly #gateway: Gateway;
+  readonly #sockets = new Set<Socket>();
   readonly #silent = new Set<Socket>();
   #net: NetServer | null = null;
   #port = 0;
@@ -72,10 +73,13 @@ export class Server {
     });
     for (const socket of this.#silent) socket.destroy();
     for (const connection of [...this.#gateway.connections]) connection.drop();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
   #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
     if (this.#door === 'silent') {
       this.#silent.add(socket);
       socket.on('error', () => undefined);

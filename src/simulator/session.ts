@@ -87,6 +87,10 @@ export class Session implements Connection, Link {
     return this.#gateway.entitlement;
   }
 
+  get isUpstreamLost(): boolean {
+    return this.#gateway.upstream.isLost;
+  }
+
   isServed(kind: FarmKind, contract: Contract): boolean {
     return !this.#gateway.upstream.isLost && this.#gateway.farms.serves(kind, contract);
   }

@@ -56,6 +56,9 @@ export class Upstream {
     this.#actions = [];
     if (replay === 'events') for (const event of events) this.#deliver(event);
     if (replay === 'status') {
+      for (const event of events) {
+        if (event.type === 'position' || event.type === 'account') this.#deliver(event);
+      }
       for (const order of this.#exchange.openOrders()) {
         this.#deliver({ type: 'openOrder', order });
         this.#deliver({ type: 'orderStatus', order });

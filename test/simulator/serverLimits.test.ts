@@ -1,7 +1,9 @@
 import { connect } from 'node:net';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Limits, UNLIMITED } from '../../src/simulator/limits.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
+import { IN } from '../../src/simulator/wire/names.ts';
 import { RawClient, stockOrder } from './rawClient.ts';
 import { TinyExchange } from './tinyExchange.ts';
 
@@ -190,5 +192,41 @@ describe('order ids', () => {
     // What was shown to a client raises its own ids.
     expect(await other.answers(8, 1, 1)).toEqual([['9', '1', '4']]);
     expect((await other.answers(5, 1)).map(([id]) => id)).toEqual(['53']);
+  });
+});
+
+describe('damaged input', () => {
+  it('never takes the gateway down, whatever the bytes', async () => {
+    await open();
+    const bystander = await start(99);
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.boolean(), async (bytes, isStarted) => {
+        const client = isStarted ? await start(1) : dial();
+        client.socket.end(Buffer.from(bytes));
+        await client.closed();
+      }),
+      { numRuns: 60 },
+    );
+    expect(await bystander.answers(8, 1, 1)).toEqual([['9', '1', '1']]);
+  });
+
+  it('never takes the gateway down, whatever the fields of a known request', async () => {
+    simulator = await createSimulator({ limits: UNLIMITED });
+    const field = fc.oneof(
+      fc.constantFrom('', '0', '1', '-1', 'AAPL', 'STK', 'SMART', 'USD', '2147483647', '1.5', 'x'),
+      fc.string({ maxLength: 6 }).map((text) => text.replaceAll('\0', '')),
+    );
+    const ids = Object.values(IN).filter((id) => id !== IN.hello && id !== IN.startApi);
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...ids), fc.array(field, { maxLength: 40 }), async (id, fields) => {
+        const client = await start(1);
+        client.send(id, ...fields);
+        client.send(49, 1);
+        client.socket.end();
+        await client.closed();
+        expect(client.all(49).length > 0 || errors(client).includes('320')).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
   });
 });

@@ -150,6 +150,7 @@ export class Account {
     if (!this.#isKnownAccount(reqId, account)) return;
     this.#pnl.get(reqId)?.();
     const send = (): void => {
+      if (link.isUpstreamLost) return;
       const { daily, unrealized, realized } = link.exchange.pnl(account);
       link.send([OUT.pnl, reqId, daily, unrealized, realized]);
     };
@@ -171,7 +172,7 @@ export class Account {
     this.#pnlSingle.get(reqId)?.();
     const send = (): void => {
       const row = link.exchange.pnlSingle(account, conId);
-      if (row === null) return;
+      if (row === null || link.isUpstreamLost) return;
       const { position, daily, unrealized, realized, value } = row;
       link.send([OUT.pnlSingle, reqId, position, daily, unrealized, realized, value]);
     };

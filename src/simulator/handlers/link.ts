@@ -45,6 +45,8 @@ export interface Link {
   every(ms: number, callback: () => void): Stop;
   /** False while the farm that serves this contract, or the link to IB, is silent. */
   isServed(kind: FarmKind, contract: Contract): boolean;
+  /** True while the link between the gateway and IB is down. */
+  readonly isUpstreamLost: boolean;
   /** Runs now, or when the link to IB is back, or never, as the outage was scripted. */
   whenUpstream(action: () => void): void;
   /** `live`, or what the account may see instead. */

@@ -228,13 +228,20 @@ export class MarketData {
     const { contract } = details;
     const types = isDelayed ? DELAYED : LIVE;
     const isOption = contract.secType === 'OPT' || contract.secType === 'FOP';
-    if (link.isServed('market', contract)) {
+    let isGreeted = false;
+    /** False while nothing may be sent. What a line begins with comes before its first tick, whenever that is. */
+    const mayTick = (): boolean => {
+      if (!link.isServed('market', contract)) return false;
+      if (isGreeted) return true;
+      isGreeted = true;
       link.send([OUT.marketDataType, 1, reqId, isDelayed ? 3 : 1]);
       link.send([OUT.tickReqParams, reqId, details.minTick, '9c0001', 3]);
       const quote = link.exchange.quote(contract.conId);
       if (quote !== null) this.#sendQuote(reqId, quote, types);
       if (isOption) sendOptionModel(link, reqId, contract.conId);
-    }
+      return true;
+    };
+    mayTick();
     if (request.snapshot || request.regulatorySnapshot) {
       link.send([OUT.tickSnapshotEnd, 1, reqId]);
       this.#finished.add(reqId);
@@ -246,14 +253,14 @@ export class MarketData {
     }
     const stops = [
       link.exchange.subscribeTicks(contract.conId, (tick) => {
-        if (link.isServed('market', contract)) this.#sendTick(reqId, tick, types);
+        if (mayTick()) this.#sendTick(reqId, tick, types);
       }),
       ...this.#generic(request, details),
     ];
     if (isOption) {
       stops.push(
         link.every(1000, () => {
-          if (link.isServed('market', contract)) sendOptionModel(link, reqId, contract.conId);
+          if (mayTick()) sendOptionModel(link, reqId, contract.conId);
         }),
       );
     }

@@ -49,7 +49,7 @@ export class Orders {
     const { exchange, clientId } = this.#link;
     const permId = this.#permIdOf(orderId);
     if (permId !== undefined) {
-      this.#link.whenUpstream(() => exchange.script.end(permId, 'Cancelled'));
+      this.#link.whenUpstream(() => this.#cancelBound(orderId, permId));
       return;
     }
     this.#link.orderIds.hold(clientId, orderId, false);
@@ -151,6 +151,18 @@ export class Orders {
       case 'orderError':
         this.#link.error(event.orderId, event.code, event.text);
     }
+  }
+
+  #cancelBound(orderId: number, permId: number): void {
+    const { exchange } = this.#link;
+    if (exchange.openOrders().some((order) => order.permId === permId)) {
+      exchange.script.end(permId, 'Cancelled');
+      return;
+    }
+    const ended = exchange.completedOrders().find((order) => order.permId === permId);
+    const state = ended?.status ?? 'Inactive';
+    const text = `OrderId ${orderId} that needs to be cancelled cannot be cancelled, state: ${state}.`;
+    this.#link.error(orderId, 10148, text);
   }
 
   #report(order: BookOrder): void {

@@ -25,13 +25,39 @@ interface WallTime {
   readonly time: string;
 }
 
+/** Zones change their offset at quarters of an hour at most. */
+const QUARTER_MS = 900_000;
+const offsets = new Map<string, { quarter: number; offsetMs: number }>();
+
+/** How far the clock in `zone` is ahead of UTC. */
+function offsetMs(ms: number, zone: string): number {
+  const quarter = Math.floor(ms / QUARTER_MS);
+  const known = offsets.get(zone);
+  if (known?.quarter === quarter) return known.offsetMs;
+  const part: Record<string, number> = {};
+  const start = quarter * QUARTER_MS;
+  for (const { type, value } of formatter(zone).formatToParts(start)) part[type] = Number(value);
+  const shown = Date.UTC(
+    part.year ?? 0,
+    (part.month ?? 1) - 1,
+    part.day,
+    part.hour,
+    part.minute,
+    part.second,
+  );
+  offsets.set(zone, { quarter, offsetMs: shown - start });
+  return shown - start;
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');
+
 /** `yyyymmdd` and `hh:mm:ss` as a clock in `zone` shows them. */
 export function wallTime(ms: number, zone: string): WallTime {
-  const part: Record<string, string> = {};
-  for (const { type, value } of formatter(zone).formatToParts(ms)) part[type] = value;
+  const local = new Date(ms + offsetMs(ms, zone));
+  const year = String(local.getUTCFullYear()).padStart(4, '0');
   return {
-    date: `${part.year ?? ''}${part.month ?? ''}${part.day ?? ''}`,
-    time: `${part.hour ?? ''}:${part.minute ?? ''}:${part.second ?? ''}`,
+    date: `${year}${two(local.getUTCMonth() + 1)}${two(local.getUTCDate())}`,
+    time: `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())}`,
   };
 }
 
@@ -57,19 +83,6 @@ const ZONE_NAMES: Readonly<Record<string, string>> = {
   PDT: 'America/Los_Angeles',
   GMT: 'UTC',
 };
-
-function offsetMs(ms: number, zone: string): number {
-  const { date, time } = wallTime(ms, zone);
-  const shown = Date.UTC(
-    Number(date.slice(0, 4)),
-    Number(date.slice(4, 6)) - 1,
-    Number(date.slice(6, 8)),
-    Number(time.slice(0, 2)),
-    Number(time.slice(3, 5)),
-    Number(time.slice(6, 8)),
-  );
-  return shown - Math.floor(ms / 1000) * 1000;
-}
 
 /**
  * ms since the epoch of `yyyymmdd hh:mm:ss [zone]` (one or two spaces), `yyyymmdd-hh:mm:ss` (UTC) or `yyyymmdd`;
