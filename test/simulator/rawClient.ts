@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { encodeFrame, type Field, FrameDecoder, splitFields } from '../../src/simulator/wire/frames.ts';
 
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 10_000;
 
 /** A client that speaks bytes: what it sends and receives are fields, nothing is interpreted. */
 export class RawClient {

@@ -144,7 +144,7 @@ describe('a trading day in real time', () => {
     await client.event(EventName.currentTime);
     const settled = client.seen.length;
     api.reqIds();
-    await expect.poll(() => client.events(EventName.nextValidId).length).toBe(2);
+    await expect.poll(() => client.events(EventName.nextValidId).length, { timeout: 5000 }).toBe(2);
     const late = client.seen
       .slice(settled)
       .filter(({ name }) => name.startsWith('tick') || name.startsWith('updateMkt'));
@@ -225,9 +225,11 @@ describe('time as told', () => {
     api.reqPnL(3, simulator.exchange.accounts[0] ?? '', '');
     await client.event(EventName.pnl);
     for (let second = 0; second < 15; second += 1) simulator.advance(1000);
-    await expect.poll(() => client.events(EventName.historicalDataUpdate).length).toBeGreaterThanOrEqual(3);
-    await expect.poll(() => client.events(EventName.realtimeBar).length).toBe(3);
-    await expect.poll(() => client.events(EventName.pnl).length).toBe(16);
+    await expect
+      .poll(() => client.events(EventName.historicalDataUpdate).length, { timeout: 5000 })
+      .toBeGreaterThanOrEqual(3);
+    await expect.poll(() => client.events(EventName.realtimeBar).length, { timeout: 5000 }).toBe(3);
+    await expect.poll(() => client.events(EventName.pnl).length, { timeout: 5000 }).toBe(16);
     const times = client.events(EventName.realtimeBar).map(([, time]) => Number(time));
     expect(times.map((time) => time - (times[0] ?? 0))).toEqual([0, 5, 10]);
     api.cancelHistoricalData(1);

@@ -20,7 +20,7 @@ import { TinyExchange } from './tinyExchange.ts';
 
 const ACCOUNT = 'DU1234567';
 const AAPL: Contract = { symbol: 'AAPL', secType: SecType.STK, exchange: 'SMART', currency: 'USD' };
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 10_000;
 
 let simulator: Simulator;
 let exchange: TinyExchange;

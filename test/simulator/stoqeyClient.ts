@@ -1,6 +1,6 @@
 import { EventName, IBApi } from '@stoqey/ib';
 
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 10_000;
 
 interface Seen {
   readonly name: string;
