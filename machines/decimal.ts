@@ -14,11 +14,16 @@ export type Decimal = string;
 
 const DECIMAL = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$/;
 
-/** The decimal that this text or number means, in plain notation; null when it is not a finite number. */
+const PLAIN = /^-?(0|[1-9]\d*)(\.\d+)?$/;
+
+/**
+ * The decimal that this text or number means; null when it is not a finite number.
+ * Plain notation is kept as it was written (`"187.20"`), anything else is put into it (`"1e3"` becomes `"1000"`).
+ */
 export function toDecimal(value: string | number): Decimal | null {
   const text = typeof value === 'number' ? (Number.isFinite(value) ? String(value) : '') : value.trim();
   if (!DECIMAL.test(text) || text.length > 40) return null;
-  return new Big(text).toFixed();
+  return PLAIN.test(text) ? text : new Big(text).toFixed();
 }
 
 export const add = (a: Decimal, b: Decimal): Decimal => new Big(a).plus(b).toFixed();

@@ -61,11 +61,6 @@ const identity: readonly (keyof OrderTicket)[] = [
   'instrument',
   'side',
   'type',
-  'quantity',
-  'limitPrice',
-  'stopPrice',
-  'trailAmount',
-  'trailPercent',
   'timeInForce',
   'goodTillDate',
   'outsideRegularHours',
@@ -73,10 +68,20 @@ const identity: readonly (keyof OrderTicket)[] = [
   'parentClientOrderId',
 ];
 
+/** Figures that may be written in more than one way. */
+const amounts = ({ quantity, limitPrice, stopPrice, trailAmount, trailPercent }: OrderTerms): OrderChange =>
+  Object.fromEntries(
+    Object.entries({ quantity, limitPrice, stopPrice, trailAmount, trailPercent }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  );
+
 /** Whether two tickets ask for the same thing. */
 export function isSameTicket(a: OrderTicket, b: OrderTicket): boolean {
   return (
     identity.every((field) => (a[field] ?? null) === (b[field] ?? null)) &&
+    Object.keys(effectiveChange(a, amounts(b))).length === 0 &&
+    Object.keys(effectiveChange(b, amounts(a))).length === 0 &&
     a.account === b.account &&
     JSON.stringify([a.algo ?? null, a.tws ?? null]) === JSON.stringify([b.algo ?? null, b.tws ?? null])
   );

@@ -10,6 +10,7 @@ import {
   multiply,
   negate,
   subtract,
+  toDecimal,
 } from './decimal.ts';
 import type { Mark } from './market.ts';
 import type { Order, OrderTicket, OrderType, Reason, Side } from './order.ts';
@@ -213,10 +214,13 @@ function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: 
     return null;
   // A limit behind its own stop is judged against that stop: it cannot trade before the market is there.
   const anchor = ticket.stopPrice ?? reference;
-  const beyond =
-    ticket.side === 'buy' ? subtract(ticket.limitPrice, anchor) : subtract(anchor, ticket.limitPrice);
+  const discretion = toDecimal(Number(ticket.tws?.['discretionaryAmt'] ?? 0)) ?? '0';
+  const reach = add(
+    discretion,
+    ticket.side === 'buy' ? subtract(ticket.limitPrice, anchor) : subtract(anchor, ticket.limitPrice),
+  );
   const allowed = divide(multiply(anchor, percent), '100');
-  return compare(beyond, allowed) > 0
+  return compare(reach, allowed) > 0
     ? denial(
         'price-collar',
         `limitPrice ${ticket.limitPrice} is more than PRICE_COLLAR_PERCENT=${percent} beyond the market (${anchor})`,

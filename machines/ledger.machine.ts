@@ -66,7 +66,6 @@ interface LedgerContext {
   readonly names: Readonly<Record<string, string>>;
 }
 
-
 /** Commissions kept for executions that have not come. */
 export const earlyCommissionsMax = 500;
 /** Complete lists that must agree, in a row, before a position counts as gone or different. */

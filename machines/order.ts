@@ -309,7 +309,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
         ...(fact.heldBecause ? { heldBecause: fact.heldBecause } : {}),
         permIds,
         contract: fact.contract ? { ...order.contract, ...fact.contract } : order.contract,
-        reason: null,
+        reason: fact.alive ? null : order.reason,
       };
     }
     case 'order.filled':
@@ -403,7 +403,6 @@ export const twsOrderFields = {
   nbboPriceCap: 'number',
   lmtPriceOffset: 'number',
   trailStopPrice: 'number',
-  cashQty: 'number',
   goodAfterTime: 'text',
   overridePercentageConstraints: 'boolean',
   notHeld: 'boolean',

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { createServer } from './http/server.ts';
+import { readMeters } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
 import { createReading } from './reading.ts';
@@ -33,7 +34,13 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
   observer.onChange(({ machine, entered }) => {
     if (entered !== null) metrics.transition(machine, entered);
   });
-  const runtime = createRuntime({ config, endpoint, log, metrics, inspect: observer.inspect, now });
+  let oldestTickMs = 0;
+  const onRowAge = (ms: number): void => {
+    metrics.tickToBeat.record(ms);
+    oldestTickMs = Math.max(oldestTickMs, ms);
+  };
+  const runtime = createRuntime({ config, endpoint, log, metrics, inspect: observer.inspect, onRowAge, now });
+  const stopMeters = readMeters(runtime, metrics);
   const vitals = createVitals({ runtime, observer, metrics, config, now });
   const server = createServer(
     {
@@ -48,6 +55,10 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
       market: runtime.market,
       health: vitals.port,
       onHttpTiming: (route, ms) => metrics.http(route, ms),
+      onFanOut: (ms) => {
+        metrics.tickToClient.record(oldestTickMs + ms);
+        oldestTickMs = 0;
+      },
     },
     log.child({ part: 'http' }),
   );
@@ -67,6 +78,7 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
     async stop(): Promise<void> {
       runtime.drain();
       await server.close();
+      stopMeters();
       runtime.stop();
       metrics.close();
     },

@@ -22,6 +22,8 @@ export interface RuntimeOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly inspect: (event: InspectionEvent) => void;
+  /** called for each row of a beat with the age of its oldest unsent tick, ms */
+  readonly onRowAge: (ms: number) => void;
   /** ms since the epoch */
   readonly now: () => number;
 }
@@ -37,10 +39,16 @@ const answerDeadlineMs = 10_000;
 export type Runtime = ReturnType<typeof createRuntime>;
 
 /** Opens the journal, replays it and starts every actor. `connect` begins the first session. Throws when the journal cannot be opened. */
-export function createRuntime({ config, endpoint, log, metrics, inspect, now }: RuntimeOptions) {
+export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAge, now }: RuntimeOptions) {
   const journal: Journal = openJournal(config.journalPath);
   const gateway: Gateway = createGateway({ now, log: log.child({ part: 'tws' }) });
-  const market: Market = createMarket({ lines: gateway, requests: gateway, now, beatMs: config.beatMs });
+  const market: Market = createMarket({
+    lines: gateway,
+    requests: gateway,
+    now,
+    beatMs: config.beatMs,
+    onRowAge,
+  });
   const listeners = new Set<(record: JournalRecord) => void>();
   const accountValues = new Map<string, AccountValue>();
   const pnl = new Map<string, PnlRow>();
@@ -100,7 +108,10 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, now }: 
   const send = (event: RuntimeEvent): void => root.send(event);
 
   // Not the actor itself: a failed one is replaced.
-  market.bind({ send: (event) => child('market').send(event), getSnapshot: () => child('market').getSnapshot() });
+  market.bind({
+    send: (event) => child('market').send(event),
+    getSnapshot: () => child('market').getSnapshot(),
+  });
   send({
     type: 'runtime.restored',
     desk: {

@@ -76,7 +76,7 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
       ...(input.parentClientOrderId !== undefined && { parentClientOrderId: input.parentClientOrderId }),
       ...(bracket && { bracket }),
       ...(input.algo && { algo: input.algo }),
-      ...(input.tws && { tws: input.tws }),
+      ...(input.tws && { tws: input.tws as OrderRequest['tws'] & object }),
     },
   };
 }

@@ -1,6 +1,12 @@
 /** The shapes of order requests: one source for types, validation and the OpenAPI document. */
-import Type, { type Static } from 'typebox';
-import { orderTypes, timesInForce } from '../../machines/order.ts';
+import Type, { type Static, type TOptional } from 'typebox';
+import {
+  orderTypes,
+  type TwsFieldKind,
+  type TwsOrderField,
+  timesInForce,
+  twsOrderFields,
+} from '../../machines/order.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -55,27 +61,18 @@ export const ClientOrderId = Type.String({
 const Price = Type.Object({ limitPrice: DecimalInput }, closed);
 const StopLoss = Type.Object({ stopPrice: DecimalInput, limitPrice: Type.Optional(DecimalInput) }, closed);
 
-/** Further TWS order fields that may be set, with their types. */
+const fieldKinds = {
+  boolean: Type.Boolean(),
+  integer: Type.Integer(),
+  number: Type.Number(),
+  text: Type.String({ maxLength: 64 }),
+} as const;
+
+/** Further TWS order fields that may be set, with their types: the list that the TWS side translates. */
 export const TwsFields = Type.Object(
-  {
-    allOrNone: Type.Optional(Type.Boolean()),
-    blockOrder: Type.Optional(Type.Boolean()),
-    cashQty: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
-    discretionaryAmt: Type.Optional(Type.Number({ minimum: 0 })),
-    displaySize: Type.Optional(Type.Integer({ minimum: 0 })),
-    goodAfterTime: Type.Optional(Type.String({ maxLength: 32 })),
-    hidden: Type.Optional(Type.Boolean()),
-    lmtPriceOffset: Type.Optional(Type.Number()),
-    minQty: Type.Optional(Type.Integer({ minimum: 0 })),
-    notHeld: Type.Optional(Type.Boolean()),
-    ocaType: Type.Optional(Type.Integer({ minimum: 1, maximum: 3 })),
-    openClose: Type.Optional(Type.Enum(['O', 'C'])),
-    overridePercentageConstraints: Type.Optional(Type.Boolean()),
-    percentOffset: Type.Optional(Type.Number()),
-    sweepToFill: Type.Optional(Type.Boolean()),
-    triggerMethod: Type.Optional(Type.Integer({ minimum: 0, maximum: 8 })),
-    usePriceMgmtAlgo: Type.Optional(Type.Boolean()),
-  },
+  Object.fromEntries(
+    Object.entries(twsOrderFields).map(([field, kind]) => [field, Type.Optional(fieldKinds[kind])]),
+  ) as Record<TwsOrderField, TOptional<(typeof fieldKinds)[TwsFieldKind]>>,
   { ...closed, description: 'Further TWS order fields.' },
 );
 

@@ -17,6 +17,8 @@ export interface PulseOptions {
   readonly scheduler?: SchedulerLike;
   /** called at every beat, also an empty one, after the rows went out */
   readonly afterBeat?: () => void;
+  /** called for each row that goes out, with the age of its oldest unsent tick in ms */
+  readonly onRowAge?: (ms: number) => void;
 }
 
 export class Pulse {
@@ -56,7 +58,9 @@ export class Pulse {
   private collect(ts: number): Beat {
     const rows = new Map<string, ChangedRow>();
     this.options.quotes.drain((cell) => {
-      this.latency.add(Math.max(0, ts - cell.oldestAt), ts);
+      const age = Math.max(0, ts - cell.oldestAt);
+      this.latency.add(age, ts);
+      this.options.onRowAge?.(age);
       rows.set(cell.key, { key: cell.key, delta: cell.takeDelta() });
     });
     return { ts, rows };

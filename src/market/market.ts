@@ -68,6 +68,8 @@ export interface MarketOptions {
   readonly staleAfterMs?: number;
   /** how long an answer may be held while TWS wants us to wait. Default 20,000 */
   readonly holdMs?: number;
+  /** called for each row of a beat with the age of its oldest unsent tick, ms */
+  readonly onRowAge?: (ms: number) => void;
   /** makes the beat, the watch and the waits; RxJS's own timers when absent */
   readonly scheduler?: SchedulerLike;
 }
@@ -165,6 +167,7 @@ export function createMarket(options: MarketOptions) {
     now,
     ...(scheduler ? { scheduler } : {}),
     afterBeat: answerWaiters,
+    ...(options.onRowAge ? { onRowAge: options.onRowAge } : {}),
   });
   const watch: Subscription = interval(
     Math.max(20, Math.min(watchMs, staleAfterMs / 4)),

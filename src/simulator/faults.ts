@@ -28,6 +28,8 @@ interface Rule {
   acted: number;
   /** true: the message is taken; false: on to the next rule, then to the client */
   readonly act: (connection: Connection, fields: readonly Field[]) => boolean;
+  /** gives back what the rule still keeps */
+  readonly end: () => void;
 }
 
 type Table = Readonly<Record<string, number>>;
@@ -56,8 +58,8 @@ class Rules {
     return this.#rules.length === 0;
   }
 
-  add(match: Match, times: number, act: Rule['act'], onClear?: () => void): Fault {
-    const rule: Rule = { ids: idsOf(this.#table, match.messages), match, left: times, acted: 0, act };
+  add(match: Match, times: number, act: Rule['act'], end: Rule['end'] = () => undefined): Fault {
+    const rule: Rule = { ids: idsOf(this.#table, match.messages), match, left: times, acted: 0, act, end };
     this.#rules = [...this.#rules, rule];
     return {
       get acted() {
@@ -65,7 +67,7 @@ class Rules {
       },
       clear: () => {
         this.#rules = this.#rules.filter((other) => other !== rule);
-        onClear?.();
+        end();
       },
     };
   }
@@ -83,7 +85,9 @@ class Rules {
   }
 
   clear(): void {
+    const rules = this.#rules;
     this.#rules = [];
+    for (const { end } of rules) end();
   }
 }
 

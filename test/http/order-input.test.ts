@@ -8,7 +8,7 @@ const pointers = (body: unknown) => readOrder(body).errors?.map((error) => error
 const detail = (body: unknown) => readOrder(body).errors?.[0]?.detail;
 
 describe('what is read', () => {
-  it('becomes a request with canonical decimals and instrument, and nothing that was not said', () => {
+  it('becomes a request with plain decimals, a canonical instrument, and nothing that was not said', () => {
     const { value } = readOrder({
       ...limit,
       clientOrderId: 'c-1',
@@ -22,7 +22,7 @@ describe('what is read', () => {
       side: 'buy',
       quantity: '10.5',
       type: 'limit',
-      limitPrice: '187.2',
+      limitPrice: '187.20',
       timeInForce: 'day',
     });
   });

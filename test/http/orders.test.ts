@@ -50,7 +50,7 @@ describe('placing an order', () => {
       instrument: 'AAPL',
       contract: { symbol: 'AAPL', secType: 'STK', exchange: 'SMART', currency: 'USD' },
       quantity: '10',
-      limitPrice: '187.2',
+      limitPrice: '187.20',
       state: 'submitting',
     });
   });
@@ -166,8 +166,8 @@ describe('changing and cancelling', () => {
     const asked = await patch({ limitPrice: '187.30' });
     expect(asked.status).toBe(202);
     expect(asked.headers.get('etag')).toBe('"2"');
-    expect(await asked.json()).toMatchObject({ state: 'modifying', pendingChange: { limitPrice: '187.3' } });
-    expect((await patch({ limitPrice: 187.2 })).status).toBe(200);
+    expect(await asked.json()).toMatchObject({ state: 'modifying', pendingChange: { limitPrice: '187.30' } });
+    expect((await patch({ limitPrice: '187.30' })).status).toBe(200);
   });
 
   it('honours If-Match', async () => {

@@ -60,7 +60,9 @@ export class MemoryOrders implements TradingPort {
     this.submits += 1;
     if (this.broken) throw new Error('secret: the disk is on fire');
     const id = request.clientOrderId;
-    const body = JSON.stringify(request);
+    const body = JSON.stringify(request, (_, value) =>
+      typeof value === 'string' && /^\d+\.\d+$/.test(value) ? String(Number(value)) : value,
+    );
     const known = this.orders.get(id);
     if (known) return { outcome: this.#bodies.get(id) === body ? 'existing' : 'conflict', order: known };
     if (this.unavailable) return { outcome: 'unavailable', reason: this.unavailable };

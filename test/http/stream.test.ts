@@ -132,7 +132,7 @@ describe('commands', () => {
     expect(await submit()).toMatchObject({
       type: 'result',
       ok: true,
-      order: { clientOrderId: 'c-1', state: 'submitting', limitPrice: '187.2' },
+      order: { clientOrderId: 'c-1', state: 'submitting', limitPrice: '187.20' },
       timing: { reviewUs: 12, journalUs: 120, totalUs: 180 },
     });
     expect(await (await call(running, 'POST', '/v1/orders', order)).json()).toMatchObject({

@@ -1,0 +1,354 @@
+/** Orders over HTTP, through gate and journal, to the simulated gateway's book and back. */
+import { IBApi, type Order as IbOrder, OrderAction, OrderType, SecType } from '@stoqey/ib';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from './program.ts';
+import { startWhole, type Whole } from './whole.ts';
+
+let whole: Whole;
+beforeEach(async () => {
+  whole = await startWhole();
+});
+afterEach(async () => {
+  expect(whole.simulator.conformance()).toEqual([]);
+  await whole.stop();
+});
+
+const wire = (message: string) => whole.simulator.received({ message });
+const price = async (side: 'bid' | 'ask'): Promise<number> =>
+  (await whole.call('GET', '/v1/quotes/AAPL')).body[side];
+
+test('an order rests, is changed, and is cancelled', async () => {
+  const placed = await whole.place({ clientOrderId: 'c-1' });
+  expect(placed.status).toBe(201);
+  expect(placed.body).toMatchObject({
+    state: 'working',
+    limitPrice: '1.00',
+    origin: 'api',
+    account: 'DU1234567',
+  });
+
+  const stale = await whole.call('PATCH', '/v1/orders/c-1', { limitPrice: '2' }, { 'if-match': '"1"' });
+  expect(stale).toMatchObject({ status: 412, body: { code: 'version-mismatch' } });
+  const version = `"${placed.body.version}"`;
+  const changed = await whole.call(
+    'PATCH',
+    '/v1/orders/c-1',
+    { limitPrice: '2.5', quantity: '20' },
+    { 'if-match': version },
+  );
+  expect(changed).toMatchObject({
+    status: 202,
+    body: { state: 'modifying', pendingChange: { limitPrice: '2.5', quantity: '20' } },
+  });
+  const working = await whole.order('c-1', ({ state }) => state === 'working');
+  expect(working).toMatchObject({
+    limitPrice: '2.5',
+    quantity: '20',
+    remainingQuantity: '20',
+    pendingChange: null,
+  });
+  expect(whole.simulator.exchange.openOrders()).toMatchObject([
+    { request: { lmtPrice: 2.5, totalQuantity: 20 } },
+  ]);
+  expect(new Set(wire('placeOrder').map(({ fields }) => fields[1])).size).toBe(1);
+
+  expect(await whole.call('DELETE', '/v1/orders/c-1')).toMatchObject({ status: 202 });
+  expect(await whole.order('c-1', ({ state }) => state === 'cancelled')).toMatchObject({
+    filledQuantity: '0',
+  });
+  expect(await whole.call('DELETE', '/v1/orders/c-1')).toMatchObject({
+    status: 409,
+    body: { code: 'order-closed' },
+  });
+});
+
+test('the same id twice is one order, and another body is a conflict', async () => {
+  const [first, second] = await Promise.all([
+    whole.place({ clientOrderId: 'c-1' }),
+    whole.place({ clientOrderId: 'c-1' }),
+  ]);
+  expect([first.status, second.status].sort()).toEqual([200, 201]);
+  expect(await whole.place({ clientOrderId: 'c-1', quantity: '11' })).toMatchObject({
+    status: 409,
+    body: { code: 'client-order-id-reused' },
+  });
+  expect(wire('placeOrder')).toHaveLength(1);
+});
+
+test('clientOrderId travels in orderRef, unchanged', async () => {
+  await whole.place({ clientOrderId: 'My.strategy_1-7' });
+  expect(whole.simulator.exchange.openOrders()[0]?.request.orderRef).toBe('My.strategy_1-7');
+});
+
+test("a rejection ends the order with the broker's words", async () => {
+  whole.simulator.faults.reject(201, 'Order rejected - reason:margin');
+  const placed = await whole.place({ clientOrderId: 'c-1' });
+  expect(placed.body).toMatchObject({
+    state: 'rejected',
+    reason: { code: '201', message: expect.stringContaining('margin') },
+  });
+});
+
+test('a refused change leaves the order working on its former terms', async () => {
+  await whole.place({ clientOrderId: 'c-1', limitPrice: '5.00', type: 'limit' });
+  await whole.call('PATCH', '/v1/orders/c-1', { limitPrice: '5.001' });
+  const order = await whole.order('c-1', ({ state, reason }) => state === 'working' && reason !== null);
+  expect(order).toMatchObject({ limitPrice: '5.00', reason: { code: '110' }, pendingChange: null });
+  expect(whole.simulator.exchange.openOrders()).toMatchObject([{ request: { lmtPrice: 5 } }]);
+});
+
+test('a bracket goes out as one group; one exit filling cancels the other', async () => {
+  const ask = await price('ask');
+  const placed = await whole.place({
+    clientOrderId: 'b',
+    type: 'market',
+    bracket: {
+      takeProfit: { limitPrice: (ask * 1.1).toFixed(2) },
+      stopLoss: { stopPrice: (ask * 0.9).toFixed(2) },
+    },
+  });
+  expect(placed.status).toBe(201);
+  await whole.order('b', ({ state }) => state === 'filled');
+  const profit = await whole.order('b.tp', ({ state }) => state === 'working');
+  expect(profit).toMatchObject({ parentClientOrderId: 'b', side: 'sell', type: 'limit' });
+  expect(await whole.order('b.sl', ({ state }) => state === 'working')).toMatchObject({ type: 'stop' });
+  whole.simulator.exchange.script.pin(265598, {
+    bid: ask * 1.2,
+    ask: ask * 1.2 + 0.01,
+    bidSize: 1000,
+    askSize: 1000,
+  });
+  await whole.order('b.tp', ({ state }) => state === 'filled');
+  await whole.order('b.sl', ({ state }) => state === 'cancelled');
+  await eventually(
+    () => whole.call('GET', '/v1/positions'),
+    ({ body }) => body.positions.length === 0,
+  );
+});
+
+test('orders of one OCA group end together', async () => {
+  await whole.place({ clientOrderId: 'o-1', ocaGroup: 'g' });
+  await whole.place({ clientOrderId: 'o-2', ocaGroup: 'g', type: 'limit', limitPrice: '2.00' });
+  const [first] = whole.simulator.exchange.openOrders();
+  whole.simulator.exchange.script.fill(first?.permId ?? 0, 10);
+  const states = await Promise.all(
+    ['o-1', 'o-2'].map((id) => whole.order(id, ({ state }) => state !== 'working')),
+  );
+  expect(states.map(({ state }) => state).sort()).toEqual(['cancelled', 'filled']);
+});
+
+test('every type and time in force reaches the book as it was meant', async () => {
+  const ask = await price('ask');
+  const low = (ask * 0.9).toFixed(2);
+  const high = (ask * 1.1).toFixed(2);
+  const orders: Record<string, unknown>[] = [
+    { type: 'limit', limitPrice: low },
+    { type: 'stop', stopPrice: high },
+    { type: 'stop_limit', stopPrice: high, limitPrice: high },
+    { type: 'trailing_stop', side: 'sell', trailAmount: '30' },
+    { type: 'trailing_stop', side: 'sell', trailPercent: '15' },
+    { type: 'market_if_touched', stopPrice: low },
+    { type: 'limit_if_touched', stopPrice: low, limitPrice: low },
+    { type: 'limit', limitPrice: low, timeInForce: 'gtc' },
+    {
+      type: 'limit',
+      limitPrice: low,
+      timeInForce: 'gtd',
+      goodTillDate: new Date(Date.now() + 86_400_000).toISOString(),
+    },
+    { type: 'midprice', limitPrice: low },
+    { type: 'relative', limitPrice: low, trailAmount: undefined, tws: { discretionaryAmt: 0 } },
+    { type: 'market_on_close' },
+    { type: 'limit_on_close', limitPrice: low },
+  ];
+  for (const [n, order] of orders.entries()) {
+    const placed = await whole.place({ clientOrderId: `t-${n}`, ...order });
+    expect(placed.status, JSON.stringify([order, placed.body])).toBe(201);
+    expect(['working', 'filled'], JSON.stringify([order, placed.body])).toContain(placed.body.state);
+  }
+  for (const [n, timeInForce] of (['ioc', 'fok'] as const).entries()) {
+    const placed = await whole.place(
+      { clientOrderId: `i-${n}`, type: 'limit', limitPrice: low, timeInForce },
+      '?wait=closed&timeoutMs=5000',
+    );
+    expect(placed.body.state).toBe('cancelled');
+  }
+});
+
+test('an order while there is no session is refused, leaves nothing behind, and never arrives later', async () => {
+  await whole.simulator.faults.refuse();
+  whole.simulator.faults.drop();
+  await eventually(
+    () => whole.call('GET', '/health/ready?gate=trading'),
+    ({ status }) => status === 503,
+  );
+  const refused = await whole.place({ clientOrderId: 'c-1' });
+  expect(refused).toMatchObject({ status: 503, body: { code: 'trading-unavailable' } });
+  expect((await whole.call('GET', '/v1/orders/c-1')).status).toBe(404);
+  await whole.simulator.faults.accept();
+  await whole.untilTrading();
+  expect(wire('placeOrder')).toEqual([]);
+  expect((await whole.place({ clientOrderId: 'c-1' })).status).toBe(201);
+});
+
+test('a gateway that restarts while an order works loses nothing: fills of the gap are booked once', async () => {
+  await whole.place({ clientOrderId: 'c-1' });
+  await whole.place({ clientOrderId: 'c-2' });
+  const restarted = whole.simulator.faults.restart({ downMs: 300 });
+  const [first] = whole.simulator.exchange.openOrders();
+  whole.simulator.exchange.script.fill(first?.permId ?? 0, 4, 1);
+  await restarted;
+  const filledOne = String(first?.request.orderRef);
+  const order = await whole.order(filledOne, ({ filledQuantity }) => filledQuantity === '4', 15_000);
+  expect(order).toMatchObject({ state: 'working', remainingQuantity: '6', fills: [{ quantity: '4' }] });
+  await whole.untilTrading();
+  expect((await whole.call('GET', '/v1/executions')).body.executions).toHaveLength(1);
+  expect((await whole.call('GET', '/v1/positions')).body.positions).toMatchObject([{ quantity: '4' }]);
+  const before = Math.max(...wire('placeOrder').map(({ fields }) => Number(fields[1])));
+  const next = await whole.place({ clientOrderId: 'c-3' });
+  expect(next.body.orderId).toBeGreaterThan(before);
+});
+
+test('an order that the gateway swallowed is in doubt, asked about, and in the end known to be unknown to the broker', async () => {
+  const swallowed = whole.simulator.faults.ignore({ messages: ['placeOrder'] }, 1);
+  const placed = await whole.place({ clientOrderId: 'c-1' }, '');
+  expect(placed).toMatchObject({ status: 201, body: { state: 'submitting' } });
+  await whole.order('c-1', ({ state }) => state === 'inDoubt');
+  const ended = await whole.order('c-1', ({ state }) => state === 'rejected', 15_000);
+  expect(ended.reason.code).toBe('not-at-broker');
+  expect(swallowed.acted).toBe(1);
+  expect(wire('placeOrder')).toHaveLength(1);
+});
+
+test('a cut behind the gateway shuts trading, books what still comes, and opens again after both endings', async () => {
+  await whole.place({ clientOrderId: 'c-1' });
+  for (const code of [1102, 1101] as const) {
+    whole.simulator.faults.upstreamLost();
+    await eventually(
+      () => whole.call('GET', '/health/ready?gate=trading'),
+      ({ status }) => status === 503,
+    );
+    expect(await whole.place({ clientOrderId: `c-${code}` })).toMatchObject({
+      status: 503,
+      body: { reason: 'severed' },
+    });
+    expect((await whole.call('GET', `/v1/orders/c-${code}`)).status).toBe(404);
+    const [order] = whole.simulator.exchange.openOrders();
+    whole.simulator.exchange.script.fill(order?.permId ?? 0, 3, 1);
+    whole.simulator.faults.upstreamBack(code);
+    await whole.untilTrading();
+  }
+  expect(await whole.order('c-1', ({ filledQuantity }) => filledQuantity === '6')).toMatchObject({
+    state: 'working',
+  });
+});
+
+test('halting is latched: it survives a restart, and opens only when asked', async () => {
+  await whole.place({ clientOrderId: 'c-1' });
+  const killed = await whole.call('POST', '/v1/kill', { message: 'enough' });
+  expect(killed.body).toMatchObject({ trading: { state: 'halted' }, orders: [{ clientOrderId: 'c-1' }] });
+  await whole.order('c-1', ({ state }) => state === 'cancelled');
+  expect(await whole.place({ clientOrderId: 'c-2' })).toMatchObject({
+    status: 503,
+    body: { reason: 'halted' },
+  });
+  await whole.restart().catch(() => undefined);
+  await eventually(
+    () => whole.call('GET', '/v1/trading'),
+    ({ body }) => body.state === 'halted',
+  );
+  expect((await whole.call('GET', '/v1/trading')).body.reasons).toMatchObject([
+    { code: 'kill', message: 'enough' },
+  ]);
+  expect((await whole.call('PUT', '/v1/trading', { state: 'open' })).body).toEqual({
+    state: 'open',
+    reasons: [],
+  });
+  await whole.untilTrading();
+  expect((await whole.place({ clientOrderId: 'c-2' })).status).toBe(201);
+}, 60_000);
+
+test('cancel all cancels all of ours, each with its fate', async () => {
+  for (const id of ['a', 'b', 'c']) await whole.place({ clientOrderId: id });
+  const { body } = await whole.call('DELETE', '/v1/orders');
+  expect(body.orders.map(({ clientOrderId }: { clientOrderId: string }) => clientOrderId).sort()).toEqual([
+    'a',
+    'b',
+    'c',
+  ]);
+  for (const id of ['a', 'b', 'c']) await whole.order(id, ({ state }) => state === 'cancelled');
+});
+
+test('an order of another client is listed as external, with fills of its own', async () => {
+  const other = new IBApi({ host: '127.0.0.1', port: whole.simulator.port, clientId: 77 });
+  try {
+    const id = await new Promise<number>((resolve) => {
+      other.once('nextValidId' as never, resolve as never);
+      other.connect(77);
+    });
+    const order: IbOrder = {
+      action: OrderAction.SELL,
+      orderType: OrderType.MKT,
+      totalQuantity: 7,
+      transmit: true,
+      orderRef: '',
+    };
+    other.placeOrder(id, { symbol: 'MSFT', secType: SecType.STK, exchange: 'SMART', currency: 'USD' }, order);
+    await eventually(
+      () => whole.simulator.exchange.positions(),
+      (rows) => rows.length === 1,
+    );
+    // Executions of other clients are not told, only listed: the next session asks.
+    whole.simulator.faults.drop(1);
+    const executions = await eventually(
+      async () => (await whole.call('GET', '/v1/executions')).body.executions,
+      (rows) => rows.length === 1,
+      20_000,
+    );
+    expect(executions).toMatchObject([
+      { instrument: 'MSFT', side: 'sell', quantity: '7', clientOrderId: expect.stringMatching(/^ext-/) },
+    ]);
+    const external = await whole.order(executions[0].clientOrderId, ({ state }) => state === 'filled');
+    expect(external).toMatchObject({
+      origin: 'external',
+      filledQuantity: '7',
+      permIds: [expect.any(String)],
+    });
+    expect((await whole.call('GET', '/v1/positions')).body.positions).toMatchObject([
+      { instrument: 'MSFT', quantity: '-7', confirmed: true },
+    ]);
+  } finally {
+    other.disconnect();
+  }
+}, 40_000);
+
+test("a preview shows margin and commission, the gate's verdict, and enters nothing", async () => {
+  const { status, body } = await whole.call('POST', '/v1/orders/preview', {
+    instrument: 'AAPL',
+    side: 'buy',
+    quantity: '100',
+    type: 'market',
+  });
+  expect(status).toBe(200);
+  expect(Number(body.preview.initialMarginChange)).toBeGreaterThan(0);
+  expect(body.gate).toEqual({ approved: true, reasons: [] });
+  expect((await whole.call('GET', '/v1/orders')).body.orders).toEqual([]);
+  expect(whole.simulator.exchange.openOrders()).toEqual([]);
+  expect((await whole.place({ clientOrderId: 'c-1' })).status).toBe(201);
+});
+
+test('the gate refuses before the wire, and the refusal is kept', async () => {
+  const tooMany = await whole.place({ clientOrderId: 'c-1', quantity: '100001' });
+  expect(tooMany).toMatchObject({ status: 422, body: { code: 'denied-order-quantity' } });
+  expect(await whole.order('c-1', ({ state }) => state === 'denied')).toMatchObject({
+    reason: { code: 'order-quantity' },
+  });
+  const ask = await price('ask');
+  const tooFar = await whole.place({
+    clientOrderId: 'c-2',
+    type: 'limit',
+    limitPrice: (ask * 1.5).toFixed(2),
+  });
+  expect(tooFar).toMatchObject({ status: 422, body: { code: 'denied-price-collar' } });
+  expect(wire('placeOrder')).toEqual([]);
+});

@@ -1,0 +1,114 @@
+/** The whole runtime in this process, on a simulated gateway in this process, over real TCP and HTTP. */
+import { join } from 'node:path';
+import pino from 'pino';
+import { loadConfig } from '../src/config.ts';
+import { createProgram } from '../src/program.ts';
+import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
+import { eventually, temporaryFolder } from './program.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  readonly body: any;
+}
+
+export interface Whole {
+  readonly simulator: Simulator;
+  readonly url: string;
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** Places an order, by default a limit order that rests far below the market. */
+  place(order?: Record<string, unknown>, query?: string): Promise<Answer>;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  order(clientOrderId: string, fits: (order: any) => boolean, withinMs?: number): Promise<any>;
+  untilTrading(): Promise<void>;
+  /** Stops the runtime gracefully and starts another on the same journal. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface WholeOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly simulator?: SimulatorOptions;
+}
+
+export async function startWhole({
+  environment = {},
+  simulator: simulatorOptions = {},
+}: WholeOptions = {}): Promise<Whole> {
+  const folder = temporaryFolder();
+  const simulator = await createSimulator({
+    latencyMs: { min: 0, max: 2 },
+    tickIntervalMs: 20,
+    ...simulatorOptions,
+  });
+  const config = loadConfig({
+    cwd: folder.path,
+    env: {
+      GATEWAY: 'tws',
+      TWS_PORT: String(simulator.port),
+      PORT: '0',
+      JOURNAL_PATH: join(folder.path, 'journal.db'),
+      LOG_LEVEL: 'silent',
+      NODE_ENV: 'production',
+      ...environment,
+    },
+  });
+  const launch = async () => {
+    const program = createProgram({ config, endpoint: config.tws, log: pino({ level: 'silent' }) });
+    return { program, url: await program.start() };
+  };
+  let running = await launch();
+
+  const call: Whole['call'] = async (method, path, body, headers = {}) => {
+    const answer = await fetch(running.url + path, {
+      method,
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    return { status: answer.status, headers: answer.headers, body: text ? JSON.parse(text) : null };
+  };
+  const whole: Whole = {
+    simulator,
+    get url() {
+      return running.url;
+    },
+    call,
+    place: (order = {}, query = '?wait=accepted&timeoutMs=5000') =>
+      call('POST', `/v1/orders${query}`, {
+        instrument: 'AAPL',
+        side: 'buy',
+        quantity: '10',
+        ...(order.type === undefined ? { type: 'limit', limitPrice: '1.00' } : {}),
+        ...order,
+      }),
+    order: async (clientOrderId, fits, withinMs) =>
+      (
+        await eventually(
+          () => call('GET', `/v1/orders/${clientOrderId}`),
+          ({ body }) => fits(body),
+          withinMs,
+        )
+      ).body,
+    async untilTrading() {
+      await eventually(
+        () => call('GET', '/health/ready?gate=trading'),
+        ({ status }) => status === 200,
+        20_000,
+      );
+    },
+    async restart() {
+      await running.program.stop();
+      running = await launch();
+      await whole.untilTrading();
+    },
+    async stop() {
+      await running.program.stop();
+      await simulator.close();
+      folder.remove();
+    },
+  };
+  await whole.untilTrading();
+  return whole;
+}
