@@ -253,8 +253,11 @@ describe('messages', () => {
     const client = await start(1);
     simulator.faults.hold({ messages: ['nextValidId'] });
     simulator.faults.swallow({ messages: ['managedAccounts'] });
-    await client.answers(8, 1, 1);
+    simulator.faults.reorder({ messages: ['familyCodes'] }, { window: 2 });
+    client.send(80);
+    expect(await client.answers(8, 1, 1)).toEqual([]);
     simulator.faults.clear();
+    await client.message(([id]) => id === '78');
     await client.until(() => client.all(9).length === 2);
     expect(await client.answers(17, 1)).toHaveLength(1);
   });
