@@ -1,7 +1,7 @@
 import type { Entitlement } from './handlers/link.ts';
 import type { Limits } from './limits.ts';
 import type { Clock, Exchange, ExchangeEvent } from './model.ts';
-import { OrderIds } from './orderIds.ts';
+import { type OrderIdStore, OrderIds } from './orderIds.ts';
 import { type ConformanceRecord, type InboundRecord, Ring } from './records.ts';
 import { Farms, Upstream } from './upstream.ts';
 import type { Field } from './wire/frames.ts';
@@ -77,6 +77,7 @@ export class Gateway {
     readonly limits: Limits;
     readonly zone: string;
     readonly firstOrderId: number;
+    readonly orderIdStore?: OrderIdStore;
     readonly masterClientId: number | null;
     readonly log: (line: string) => void;
   }) {
@@ -86,7 +87,7 @@ export class Gateway {
     this.zone = options.zone;
     this.log = options.log;
     this.masterClientId = options.masterClientId;
-    this.orderIds = new OrderIds(options.firstOrderId);
+    this.orderIds = new OrderIds(options.firstOrderId, options.orderIdStore);
     this.inbound = new Ring(options.limits.recordedMessages);
     this.upstream = new Upstream(options.exchange, (event) => this.#deliver(event));
     this.#unsubscribe = options.exchange.onEvent((event) => this.upstream.hear(event));

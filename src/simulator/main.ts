@@ -14,6 +14,7 @@ const USAGE = `Usage: npm run simulator -- [options]
   --accounts <list>   account ids, comma separated (default DU1234567)
   --tick-ms <n>       mean time between two changes of a quote (default 100)
   --calendar <name>   alwaysOpen (default) or regular
+  --memory <file>     remembers orders, positions and cash there, across kills and restarts
   --unlimited         without the limits of a TWS, for load tests
   --verbose           logs connections, refusals and faults
   --help`;
@@ -30,6 +31,7 @@ interface CommandLine {
   readonly accounts: readonly string[];
   readonly tickIntervalMs: number;
   readonly calendar: 'alwaysOpen' | 'regular';
+  readonly memoryPath: string | null;
   readonly isUnlimited: boolean;
   readonly isVerbose: boolean;
 }
@@ -54,6 +56,7 @@ function readCommandLine(args: readonly string[]): CommandLine | null {
       accounts: { type: 'string', default: 'DU1234567' },
       'tick-ms': { type: 'string', default: '100' },
       calendar: { type: 'string', default: 'alwaysOpen' },
+      memory: { type: 'string' },
       unlimited: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -79,6 +82,7 @@ function readCommandLine(args: readonly string[]): CommandLine | null {
     accounts,
     tickIntervalMs: integer('tick-ms', values['tick-ms'], 1, 60_000),
     calendar,
+    memoryPath: values.memory ?? null,
     isUnlimited: values.unlimited,
     isVerbose: values.verbose,
   };
@@ -96,6 +100,7 @@ async function listen<T>(option: string, port: number, open: () => Promise<T>): 
   try {
     return await open();
   } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
     throw new Error(
       `--${option}: cannot listen on ${port}: ${error instanceof Error ? error.message : String(error)}`,
     );
@@ -114,6 +119,7 @@ async function run(line: CommandLine): Promise<void> {
       tickIntervalMs,
       calendar,
       limits,
+      ...(line.memoryPath === null ? {} : { memoryPath: line.memoryPath }),
       ...(line.isVerbose ? { log: say } : {}),
     }),
   );

@@ -1,12 +1,22 @@
+/** Where the used ids outlive the process. */
+export interface OrderIdStore {
+  /** the next id of each client that ever used one */
+  orderIds(): ReadonlyMap<number, number>;
+  keepOrderId(clientId: number, nextId: number): void;
+}
+
 /** The order ids that each client id has used. They outlive connections, as in TWS. */
 export class OrderIds {
-  readonly #next = new Map<number, number>();
+  readonly #next: Map<number, number>;
   readonly #held = new Map<number, Set<number>>();
   readonly #first: number;
+  readonly #store: OrderIdStore | null;
   #override: number | null = null;
 
-  constructor(first = 1) {
+  constructor(first = 1, store: OrderIdStore | null = null) {
     this.#first = first;
+    this.#store = store;
+    this.#next = new Map(store?.orderIds());
   }
 
   /** The id that nextValidId announces; the same until one is used. */
@@ -21,7 +31,9 @@ export class OrderIds {
 
   /** Notes an id that was used by the client, or shown to it. */
   use(clientId: number, orderId: number): void {
-    if (orderId >= this.next(clientId)) this.#next.set(clientId, orderId + 1);
+    if (orderId < this.next(clientId)) return;
+    this.#next.set(clientId, orderId + 1);
+    this.#store?.keepOrderId(clientId, orderId + 1);
   }
 
   /** An order that was sent with transmit 0 is in no book yet, but may be changed. */

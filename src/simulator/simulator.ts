@@ -1,6 +1,7 @@
 import { given } from './args.ts';
 import { realClock, VirtualClock } from './clock.ts';
 import { createExchange } from './exchange/exchange.ts';
+import { type ExchangeMemory, openMemory } from './exchange/memory.ts';
 import { Faults } from './faults.ts';
 import { type FloodOptions, type FloodResult, flood } from './flood.ts';
 import { Gateway } from './gateway.ts';
@@ -31,6 +32,11 @@ export interface SimulatorOptions {
   readonly calendar?: 'alwaysOpen' | 'regular';
   /** range of the built-in exchange's own delays, default 1 to 20 */
   readonly latencyMs?: { readonly min: number; readonly max: number };
+  /**
+   * file in which the built-in exchange remembers orders, executions, positions, cash and used ids, so that a killed process
+   * finds the same broker again; made when it is missing. Default: nothing outlives the process
+   */
+  readonly memoryPath?: string;
   /** IANA name of the gateway's time zone */
   readonly timeZone?: string;
   /** the first id that nextValidId announces to a client */
@@ -64,22 +70,21 @@ export interface Simulator {
   close(): Promise<void>;
 }
 
-/** A gateway on loopback that speaks the TWS API to any client. Resolves when it listens; rejects when the port is taken. */
+/**
+ * A gateway on loopback that speaks the TWS API to any client. Resolves when it listens; rejects when the port is taken or the
+ * memory's file can't be used.
+ */
 export async function createSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const clock = options.clock ?? realClock;
   const random = seededRandom(options.seed ?? 1);
-  const exchange =
-    options.exchange ??
-    createExchange({
-      clock,
-      seed: options.seed ?? 1,
-      ...given({
-        accounts: options.accounts,
-        tickIntervalMs: options.tickIntervalMs,
-        calendar: options.calendar,
-        latencyMs: options.latencyMs,
-      }),
-    });
+  if (options.exchange !== undefined && options.memoryPath !== undefined)
+    throw new RangeError('memoryPath: only the built-in exchange has a memory, but an exchange was given');
+  const memory = options.memoryPath === undefined ? null : openMemory(options.memoryPath);
+  const exchange = options.exchange ?? builtInExchange(options, clock, memory);
+  const closeExchange = (): void => {
+    if (options.exchange === undefined) exchange.close();
+    memory?.close();
+  };
   const gateway = new Gateway({
     exchange,
     clock,
@@ -88,6 +93,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
     firstOrderId: options.firstOrderId ?? 1,
     masterClientId: options.masterClientId ?? null,
     log: options.log ?? (() => undefined),
+    ...(memory === null ? {} : { orderIdStore: memory }),
   });
   const server = new Server(gateway);
   const faults = new Faults(gateway, server, random);
@@ -95,7 +101,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
     await server.open(options.port ?? 0);
   } catch (error) {
     gateway.close();
-    if (options.exchange === undefined) exchange.close();
+    closeExchange();
     throw error;
   }
   return {
@@ -121,7 +127,21 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
     close: async () => {
       await server.close();
       gateway.close();
-      if (options.exchange === undefined) exchange.close();
+      closeExchange();
     },
   };
+}
+
+function builtInExchange(options: SimulatorOptions, clock: Clock, memory: ExchangeMemory | null): Exchange {
+  const { accounts, tickIntervalMs, calendar, latencyMs } = options;
+  try {
+    return createExchange({
+      clock,
+      seed: options.seed ?? 1,
+      ...given({ accounts, tickIntervalMs, calendar, latencyMs, memory: memory ?? undefined }),
+    });
+  } catch (error) {
+    memory?.close();
+    throw error;
+  }
 }

@@ -12,6 +12,7 @@ const longestWaitMs = 86_400_000;
 
 export class Agenda {
   private readonly clock: Clock;
+  private readonly around: (run: () => void) => void;
   private readonly heap: Appointment[] = [];
   private sequence = 0;
   private cancelled = 0;
@@ -20,8 +21,10 @@ export class Agenda {
   private isClosed = false;
   private isRunning = false;
 
-  constructor(clock: Clock) {
+  /** `around` runs each appointment, if something must be done before or after it. */
+  constructor(clock: Clock, around: (run: () => void) => void = (run) => run()) {
     this.clock = clock;
+    this.around = around;
   }
 
   /** Runs at `due` (ms since the epoch) or as soon after as the clock allows; equal times run in the order of the calls. */
@@ -80,7 +83,7 @@ export class Agenda {
         const { run } = first;
         if (run === null) this.cancelled -= 1;
         first.run = null;
-        run?.();
+        if (run !== null) this.around(run);
       }
     } finally {
       this.isRunning = false;

@@ -10,6 +10,7 @@ export class OrderBook {
   private readonly open = new Set<WorkingOrder>();
   private readonly closed: WorkingOrder[] = [];
   private readonly byContract = new Map<number, Set<WorkingOrder>>();
+  private closings = 0;
 
   add(order: WorkingOrder): void {
     const { clientId, orderId } = order.request;
@@ -43,7 +44,10 @@ export class OrderBook {
     );
   }
 
+  /** Takes the next rank of closing, unless the order closed in an earlier process and has one. */
   close(order: WorkingOrder): void {
+    order.closingRank ??= this.closings + 1;
+    this.closings = Math.max(this.closings, order.closingRank);
     this.open.delete(order);
     this.closed.push(order);
     if (this.closed.length <= closedMax) return;

@@ -50,6 +50,29 @@ export class Directory {
     return this.byConId.get(conId) ?? this.combos.get(conId) ?? null;
   }
 
+  /** The instrument of a catalogue's contract, also of a combination that is not in use and of what has expired; or null. */
+  known(contract: Contract): Instrument | null {
+    const found = this.instrument(contract.conId);
+    if (found !== null || contract.secType !== 'BAG') return found;
+    const legs: PricedLeg[] = [];
+    for (const leg of contract.comboLegs) {
+      const instrument = this.byConId.get(leg.conId);
+      if (instrument === undefined) return null;
+      legs.push({ leg, instrument });
+    }
+    const combo = comboInstrument(contract, legs);
+    if (combo !== null) this.keepCombo(combo);
+    return combo;
+  }
+
+  private keepCombo(combo: Instrument): void {
+    if (this.combos.size >= comboMax) {
+      const oldest = this.combos.keys().next().value;
+      if (oldest !== undefined) this.combos.delete(oldest);
+    }
+    this.combos.set(combo.contract.conId, combo);
+  }
+
   /** The forex pair of two currencies, or null. */
   pair(base: string, quote: string): Instrument | null {
     const named = this.bySymbol.get(`${base}.${quote}`) ?? [];
@@ -150,11 +173,7 @@ export class Directory {
     if (combo === null) return validation('Combo leg details are missing');
     const known = this.combos.get(combo.contract.conId);
     if (known !== undefined) return { instrument: known, exchange: combo.contract.exchange };
-    if (this.combos.size >= comboMax) {
-      const oldest = this.combos.keys().next().value;
-      if (oldest !== undefined) this.combos.delete(oldest);
-    }
-    this.combos.set(combo.contract.conId, combo);
+    this.keepCombo(combo);
     return { instrument: combo, exchange: combo.contract.exchange };
   }
 

@@ -15,9 +15,12 @@ import { Intake } from './intake.ts';
 import type { Pricing } from './ledger.ts';
 import { Ledger } from './ledger.ts';
 import { Market } from './market.ts';
+import type { ExchangeMemory } from './memory.ts';
 import { optionModel } from './optionModel.ts';
 import { Prices } from './prices.ts';
 import { hash32 } from './random.ts';
+import { Recorder } from './recorder.ts';
+import { restore } from './restore.ts';
 import { createScript } from './script.ts';
 import { Settlement } from './settlement.ts';
 import { Tape } from './tape.ts';
@@ -43,6 +46,8 @@ export interface ExchangeOptions {
   readonly startingCash?: number;
   /** range of the venue's own delays, default 1..20; 0..0 = timers of 0 ms */
   readonly latencyMs?: { readonly min: number; readonly max: number };
+  /** the book goes on from it and is written to it; the caller closes it. Without one a book lives as long as its exchange */
+  readonly memory?: ExchangeMemory;
 }
 
 /** Makes a venue. It sets no timer until something is watched, ordered or held. */
@@ -59,7 +64,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
   const now = () => clock.now();
   const calendar = new Calendar(options.calendar ?? 'alwaysOpen');
-  const agenda = new Agenda(clock);
+  let recorder: Recorder | null = null;
+  const agenda = new Agenda(clock, (run) => (recorder === null ? run() : recorder.run(run)));
   const directory = new Directory(calendar, now);
   const prices = new Prices(seed, tickIntervalMs, calendar);
   const book = new OrderBook();
@@ -71,9 +77,13 @@ export function createExchange(options: ExchangeOptions): Exchange {
   let latencyDraws = 0;
   let refreshIsSet = false;
 
+  const deliver = (event: ExchangeEvent) => {
+    for (const listener of listeners) listener(event);
+  };
   const emit = (event: ExchangeEvent) => {
     if (event.type === 'account' && !refreshIsSet) refreshAccounts();
-    for (const listener of listeners) listener(event);
+    if (recorder === null) deliver(event);
+    else recorder.hear(event);
   };
   const floor: Floor = {
     seed,
@@ -90,6 +100,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     now,
     rate: pricing.rate,
     emit,
+    remember: (order) => recorder?.remember(order),
     latency: () => {
       latencyDraws += 1;
       return latency.min + (hash32(seed, latencyDraws, 12) % (Math.floor(latency.max - latency.min) + 1));
@@ -99,6 +110,17 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const venue = new Venue(floor, settlement);
   const intake = new Intake(floor, venue);
   const history = new History(prices, now);
+  const script = createScript(floor, { venue, intake, settlement });
+  const { memory } = options;
+  if (memory !== undefined) {
+    const counters = () => {
+      const { session, counter } = tape.standing;
+      return { lastPermId: intake.lastPermId, tapeSession: session, tapeCounter: counter };
+    };
+    recorder = new Recorder({ memory, book, tape, ledger, counters, deliver });
+    recorder.run(() => restore(memory, { floor, intake, venue }));
+    if (accounts.some((account) => ledger.positions(account).length > 0)) refreshAccounts();
+  }
 
   /** Values move with prices even when nobody trades: TWS tells every three minutes. */
   function refreshAccounts(): void {
@@ -182,7 +204,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     optionModel: (conId, given) =>
       known(conId, (instrument) => optionModel(instrument, market, prices, now(), given), null),
 
-    script: createScript(floor, { venue, intake, settlement }),
+    script: recorder === null ? script : recorder.guard(script),
     close() {
       agenda.close();
       listeners.clear();

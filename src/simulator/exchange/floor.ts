@@ -8,6 +8,7 @@ import type { Ledger } from './ledger.ts';
 import type { Market } from './market.ts';
 import type { Prices } from './prices.ts';
 import type { Tape } from './tape.ts';
+import type { WorkingOrder } from './workingOrder.ts';
 
 export interface Floor {
   readonly seed: number;
@@ -26,6 +27,8 @@ export interface Floor {
   /** price of one unit of a currency in the base currency */
   rate(currency: string): number;
   emit(event: ExchangeEvent): void;
+  /** an order may have changed though nothing is told of it */
+  remember(order: WorkingOrder): void;
   /** the next delay of the venue, ms */
   latency(): number;
 }

@@ -6,13 +6,12 @@ import type { Instrument } from './instruments.ts';
 import { clean, multiplierOf } from './instruments.ts';
 import { money } from './ledger.ts';
 import { hasLoanValue } from './margin.ts';
-import { orderKind } from './orderKinds.ts';
 import { hash32 } from './random.ts';
 import type { Refusal } from './terms.ts';
 import { findFault, invalid } from './terms.ts';
 import type { Venue } from './venue.ts';
 import type { WorkingOrder } from './workingOrder.ts';
-import { pictureOf } from './workingOrder.ts';
+import { kindOf, pictureOf } from './workingOrder.ts';
 
 interface ScriptedRejection {
   readonly code: number;
@@ -31,6 +30,15 @@ export class Intake {
     this.floor = floor;
     this.venue = venue;
     this.nextPermId = 400_000_000 + (hash32(floor.seed, floor.now(), 11) % 1_500_000_000);
+  }
+
+  get lastPermId(): number {
+    return this.nextPermId;
+  }
+
+  /** Every later permId is above this one. */
+  givePermIdsAbove(permId: number): void {
+    this.nextPermId = permId;
   }
 
   /** Runs after the venue's latency, never before what was sent earlier. */
@@ -101,6 +109,7 @@ export class Intake {
   private enter(order: WorkingOrder): void {
     order.parent?.children.push(order);
     this.floor.book.add(order);
+    this.floor.remember(order);
   }
 
   /** The 201 of a risk check: the error first, then an order that is Inactive for good. */
@@ -139,7 +148,7 @@ export class Intake {
     this.nextPermId += 1;
     return {
       request: { ...request, account, totalQuantity: quantity },
-      kind: orderKind(request.orderType) ?? { trigger: 'none', pricing: 'market', atClose: false },
+      kind: kindOf(request),
       instrument,
       permId: this.nextPermId,
       account,
@@ -158,6 +167,7 @@ export class Intake {
       warningText: '',
       completedAt: null,
       completedStatus: '',
+      closingRank: null,
       parent,
       children: [],
       ratioToParent: parent === null ? 1 : quantity / parent.quantity,

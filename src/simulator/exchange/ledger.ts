@@ -1,5 +1,5 @@
 /** Positions, cash and profit of the accounts. Prices and rates are asked for; nothing here knows where they come from. */
-import type { Position } from '../model.ts';
+import type { Contract, Position } from '../model.ts';
 import type { Instrument } from './instruments.ts';
 import { clean, multiplierOf } from './instruments.ts';
 import type { Margin } from './margin.ts';
@@ -22,6 +22,8 @@ interface Holding {
   /** the state before the trades in the log */
   opening: HoldingState;
   readonly log: Trade[];
+  /** the first place of the log that no memory has */
+  unsaved: number;
   /** value at the start of the day */
   startValue: number;
 }
@@ -52,6 +54,20 @@ export interface AccountSummary {
   readonly daily: number;
   readonly securities: Margin;
   readonly commodities: Margin;
+}
+
+/** A trade whose account and contract are known. */
+export type TradeRecord = Omit<Trade, 'account' | 'instrument'>;
+
+/** A holding without its log, as plain data. */
+export interface HoldingRecord {
+  readonly account: string;
+  readonly contract: Contract;
+  /** start of the trading day that the sums are of, ms since the epoch */
+  readonly day: number;
+  readonly state: Readonly<HoldingState>;
+  readonly opening: Readonly<HoldingState>;
+  readonly startValue: number;
 }
 
 interface Account {
@@ -92,18 +108,68 @@ export class Ledger {
     if (today > account.day) {
       account.day = today;
       for (const [conId, holding] of account.holdings) {
-        if (holding.state.quantity === 0) {
-          account.holdings.delete(conId);
-          continue;
-        }
-        holding.startValue = this.value(holding, today);
-        holding.state.flowToday = 0;
-        holding.state.realizedToday = 0;
-        holding.opening = { ...holding.state };
-        holding.log.length = 0;
+        if (holding.state.quantity === 0) account.holdings.delete(conId);
+        else this.beginDay(holding, today);
       }
     }
     return account;
+  }
+
+  private beginDay(holding: Holding, today: number): void {
+    holding.startValue = this.value(holding, today);
+    holding.state.flowToday = 0;
+    holding.state.realizedToday = 0;
+    holding.opening = { ...holding.state };
+    holding.log.length = 0;
+    holding.unsaved = 0;
+  }
+
+  /** A holding and the trades of its day from the place `from` on, which then count as saved. Null: nothing was ever held. */
+  save(
+    name: string,
+    conId: number,
+  ): {
+    readonly identity: object;
+    readonly record: HoldingRecord;
+    readonly from: number;
+    readonly trades: readonly TradeRecord[];
+  } | null {
+    const account = this.accounts.get(name);
+    const holding = account?.holdings.get(conId);
+    if (account === undefined || holding === undefined) return null;
+    const { instrument, state, opening, startValue, log, unsaved: from } = holding;
+    holding.unsaved = log.length;
+    return {
+      identity: holding,
+      record: { account: name, contract: instrument.contract, day: account.day, state, opening, startValue },
+      from,
+      trades: log.slice(from).map(({ account: _, instrument: __, ...trade }) => trade),
+    };
+  }
+
+  /** Takes the cash of an earlier process in the place of the starting cash. */
+  restoreCash(name: string, cash: Iterable<readonly [string, number]>): void {
+    const account = this.account(name);
+    account.cash.clear();
+    for (const [currency, amount] of cash) account.cash.set(currency, amount);
+  }
+
+  /** Puts a holding of an earlier process back; what was gained on an earlier day is closed. */
+  restoreHolding(record: HoldingRecord, instrument: Instrument, trades: readonly TradeRecord[]): void {
+    const account = this.account(record.account);
+    const holding: Holding = {
+      instrument,
+      state: { ...record.state },
+      opening: { ...record.opening },
+      log: trades.map((trade) => ({ ...trade, account: record.account, instrument })),
+      unsaved: trades.length,
+      startValue: record.startValue,
+    };
+    if (record.day < account.day) {
+      if (holding.state.quantity === 0) return;
+      this.beginDay(holding, account.day);
+    }
+    account.holdings.set(instrument.contract.conId, holding);
   }
 
   private value(holding: Holding, time?: number): number {
@@ -116,7 +182,7 @@ export class Ledger {
     const { conId } = instrument.contract;
     let holding = account.holdings.get(conId);
     if (holding === undefined) {
-      holding = { instrument, state: { ...flat }, opening: { ...flat }, log: [], startValue: 0 };
+      holding = { instrument, state: { ...flat }, opening: { ...flat }, log: [], unsaved: 0, startValue: 0 };
       account.holdings.set(conId, holding);
     }
     return holding;
@@ -128,6 +194,7 @@ export class Ledger {
     const holding = this.holding(account, trade.instrument);
     holding.log.push(trade);
     if (holding.log.length > logMax) {
+      holding.unsaved = 0;
       for (const old of holding.log.splice(0, logMax / 2)) applyTrade(holding.opening, old);
     }
     const effect = applyTrade(holding.state, trade);
@@ -148,6 +215,7 @@ export class Ledger {
       return replacement === null ? null : this.book(replacement);
     }
     const before = replay(holding, -1);
+    holding.unsaved = Math.min(holding.unsaved, index);
     if (replacement === null) holding.log.splice(index, 1);
     else holding.log[index] = replacement;
     const after = replay(holding, replacement === null ? -1 : index);
@@ -168,6 +236,7 @@ export class Ledger {
     holding.state = { ...holding.state, quantity, cost, grossCost: cost, flowToday: 0 };
     holding.opening = { ...holding.state };
     holding.log.length = 0;
+    holding.unsaved = 0;
     holding.startValue = this.value(holding);
   }
 

@@ -65,7 +65,9 @@ export function createScript(
     },
 
     hold(permId) {
-      orderOf(permId).isHeld = true;
+      const order = orderOf(permId);
+      order.isHeld = true;
+      floor.remember(order);
     },
 
     unhold(permId) {

@@ -20,12 +20,31 @@ export interface TapeEntry {
 export class Tape {
   private readonly entries: TapeEntry[] = [];
   private readonly byExecId = new Map<string, TapeEntry>();
-  private readonly session: string;
+  private session: string;
   private counter: number;
 
   constructor(seed: number, startMs: number) {
     this.session = hash32(seed, startMs, 7).toString(16).padStart(8, '0');
     this.counter = Math.floor(startMs / 1000) % 0x7fffffff;
+  }
+
+  /** From where `nextFamily` goes on. */
+  get standing(): { readonly session: string; readonly counter: number } {
+    return { session: this.session, counter: this.counter };
+  }
+
+  /** Goes on with the ids of an earlier process. */
+  continueFrom(session: string, counter: number): void {
+    this.session = session;
+    this.counter = counter;
+  }
+
+  /** Puts an execution back. Revisions come after what they replace. */
+  restore(entry: TapeEntry): void {
+    const { execId } = entry.execution;
+    const replaced = this.byExecId.get(previousRevision(execId));
+    if (replaced !== undefined) replaced.isCurrent = false;
+    this.add(entry);
   }
 
   /** `0000e0d5.67fe667b.01.01` up to the leg number: one family per fill. */
@@ -83,6 +102,11 @@ export class Tape {
       )
       .map(({ execution }) => execution);
   }
+}
+
+function previousRevision(execId: string): string {
+  const cut = execId.lastIndexOf('.') + 1;
+  return execId.slice(0, cut) + String(Number(execId.slice(cut)) - 1).padStart(2, '0');
 }
 
 /** The next revision of an execution id: `...01.01` becomes `...01.02`. */

@@ -14,6 +14,7 @@ import { pictureOf, remainingOf } from './workingOrder.ts';
 import { messageTime } from './zones.ts';
 
 const auctionGraceMs = 60_000;
+const plainCancel = 'Order Canceled - reason:';
 
 export class Venue {
   private readonly floor: Floor;
@@ -130,6 +131,7 @@ export class Venue {
   review(order: WorkingOrder): void {
     const { floor } = this;
     if (!order.isOpen || !order.isTransmitted) return;
+    floor.remember(order);
     const now = floor.now();
     if (order.expiresAt !== null && now >= order.expiresAt) {
       this.expire(order);
@@ -245,6 +247,7 @@ export class Venue {
       return;
     }
     order.quantity = quantity;
+    this.floor.remember(order);
     if (order.isTransmitted) this.tell(order);
   }
 
@@ -299,17 +302,38 @@ export class Venue {
     }
   }
 
+  /** Lets an open order of an earlier process work again at the market of now; ends it when its time is over. */
+  resume(order: WorkingOrder): void {
+    const { floor } = this;
+    if (!order.isOpen) return;
+    const now = floor.now();
+    if (order.expiresAt !== null && now >= order.expiresAt) {
+      this.expire(order);
+      order.completedAt = order.expiresAt;
+      return;
+    }
+    this.watch(order);
+    if (order.status === 'PendingCancel') this.answerCancel(order, 'Cancelled by Trader');
+    floor.agenda.at(Math.max(now, order.matchableAt), () => this.review(order));
+  }
+
+  private answerCancel(order: WorkingOrder, completedStatus: string): void {
+    const { floor } = this;
+    floor.agenda.at(floor.now() + floor.latency(), () =>
+      this.end(order, 'Cancelled', completedStatus, plainCancel),
+    );
+  }
+
   /** Starts the cancellation of an open order: PendingCancel now, Cancelled when the exchange answers. */
   cancel(order: WorkingOrder, completedStatus: string): void {
     const { floor } = this;
-    const text = 'Order Canceled - reason:';
     if (!order.isTransmitted) {
-      this.end(order, 'Cancelled', completedStatus, text);
+      this.end(order, 'Cancelled', completedStatus, plainCancel);
       return;
     }
     order.status = 'PendingCancel';
     floor.emit({ type: 'orderStatus', order: pictureOf(order) });
-    floor.agenda.at(floor.now() + floor.latency(), () => this.end(order, 'Cancelled', completedStatus, text));
+    this.answerCancel(order, completedStatus);
   }
 
   /** Takes new terms for an open order. */
@@ -317,6 +341,7 @@ export class Venue {
     const { floor } = this;
     const kind = orderKind(request.orderType);
     if (kind === null) return;
+    floor.remember(order);
     const before = order.request;
     order.request = { ...request, account: order.account, parentId: before.parentId };
     order.kind = kind;

@@ -4,6 +4,7 @@ import type { Appointment } from './agenda.ts';
 import type { Instrument } from './instruments.ts';
 import { clean } from './instruments.ts';
 import type { OrderKind } from './orderKinds.ts';
+import { orderKind } from './orderKinds.ts';
 
 export interface WorkingOrder {
   request: OrderRequest;
@@ -30,6 +31,8 @@ export interface WorkingOrder {
   warningText: string;
   completedAt: number | null;
   completedStatus: string;
+  /** place in the order of all closings, null while open */
+  closingRank: number | null;
   parent: WorkingOrder | null;
   readonly children: WorkingOrder[];
   /** size when the order was placed, against the parent's: how much of a partly filled parent it may close */
@@ -51,6 +54,42 @@ export interface WorkingOrder {
   wake: Appointment | null;
   wakeAt: number | null;
   watched: readonly number[];
+}
+
+/** An order without what it is tied to: plain numbers, texts and flags. */
+export type OrderState = Omit<
+  WorkingOrder,
+  'request' | 'kind' | 'instrument' | 'parent' | 'children' | 'wake' | 'wakeAt' | 'watched'
+>;
+
+export function stateOf(order: WorkingOrder): OrderState {
+  const { request, kind, instrument, parent, children, wake, wakeAt, watched, ...state } = order;
+  return state;
+}
+
+/** The order that had this state, tied to its parent but to no timer and no market. */
+export function orderOf(
+  request: OrderRequest,
+  instrument: Instrument,
+  state: OrderState,
+  parent: WorkingOrder | null,
+): WorkingOrder {
+  return {
+    ...state,
+    request,
+    kind: kindOf(request),
+    instrument,
+    parent,
+    children: [],
+    wake: null,
+    wakeAt: null,
+    watched: [],
+  };
+}
+
+/** Types that are unknown never enter the book by the desk; liquidations and the like are plain market orders. */
+export function kindOf(request: OrderRequest): OrderKind {
+  return orderKind(request.orderType) ?? { trigger: 'none', pricing: 'market', atClose: false };
 }
 
 export function remainingOf(order: WorkingOrder): number {
