@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** Configuration, actor tree, server, signals. */
+import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
@@ -21,10 +22,14 @@ function configuration(): Config {
   }
 }
 
-/** The simulated gateway in a thread of its own, on a free port of this machine. */
-function startSimulator(log: Logger): Promise<{ readonly port: number; close(): Promise<void> }> {
+/** The simulated gateway in a thread of its own, on a free port of this machine. Its broker remembers its book beside the journal. */
+function startSimulator(
+  log: Logger,
+  journalPath: string,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const memoryPath = join(dirname(journalPath), 'simulated-gateway.db');
   const worker = new Worker(new URL('./simulator/worker.ts', import.meta.url), {
-    workerData: { options: {} },
+    workerData: { options: { memoryPath } },
   });
   return new Promise((resolve, reject) => {
     const deadline = setTimeout(
@@ -33,7 +38,11 @@ function startSimulator(log: Logger): Promise<{ readonly port: number; close(): 
     );
     worker.once('error', reject);
     worker.on('error', (error) => log.error({ err: error }, 'the simulated gateway failed'));
-    worker.on('message', (message: { type: string; port?: number }) => {
+    worker.on('message', (message: { type: string; port?: number; message?: string }) => {
+      if (message.type === 'failed') {
+        clearTimeout(deadline);
+        reject(new Error(message.message));
+      }
       if (message.type !== 'listening' || message.port === undefined) return;
       clearTimeout(deadline);
       resolve({
@@ -53,7 +62,7 @@ async function main(): Promise<void> {
   const log = createLogger(config);
   for (const warning of config.warnings) log.warn(warning);
   log.debug({ config: publicConfig(config) }, 'effective configuration');
-  const simulator = config.gateway === 'simulated' ? await startSimulator(log) : null;
+  const simulator = config.gateway === 'simulated' ? await startSimulator(log, config.journalPath) : null;
   const endpoint = simulator ? { host: '127.0.0.1', port: simulator.port } : config.tws;
   const program = createProgram({ config, endpoint, log });
 
