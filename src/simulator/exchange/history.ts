@@ -160,8 +160,7 @@ export class History {
       sum += views.edge(include(time));
       samples += 1;
     }
-    const isForming = span.close >= this.now();
-    const last = include(isForming ? this.now() : span.close);
+    const last = include(span.close);
     const close = views.high === views.low ? views.edge(last) : views.high(last);
     if (!isTrades) return { time: span.open, open, high, low, close, volume: -1, wap: -1, count: -1 };
     const unit = instrument.sizeIncrement >= 1 ? 1 : 0.0001;
