@@ -109,6 +109,9 @@ export async function startWhole({
       folder.remove();
     },
   };
-  await whole.untilTrading();
+  await whole.untilTrading().catch(async (error: unknown) => {
+    await whole.stop();
+    throw error;
+  });
   return whole;
 }
