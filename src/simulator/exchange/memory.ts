@@ -235,7 +235,7 @@ export class ExchangeMemory {
   }
 
   close(): void {
-    this.#database.close();
+    if (this.#database.isOpen) this.#database.close();
   }
 
   /** The error of a file whose content cannot be the book of this program. */
@@ -347,7 +347,8 @@ class MemoryFormatError extends Error {}
 const remedy = 'Delete it to start anew: it holds nothing but the simulated broker.';
 
 function damagedError(path: string, cause: string): Error {
-  return new MemoryFormatError(`the simulated gateway's memory ${path} is damaged (${cause}). ${remedy}`);
+  const line = cause.replaceAll(/[\s*]+/g, ' ').trim();
+  return new MemoryFormatError(`the simulated gateway's memory ${path} is damaged (${line}). ${remedy}`);
 }
 
 function prepareTables(database: DatabaseSync, path: string): void {
