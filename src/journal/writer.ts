@@ -3,6 +3,13 @@ import { fromCallback } from 'xstate';
 import type { JournalCommand, JournalEntry, JournalRecord, JournalReport } from '../../machines/journal.ts';
 import type { Journal } from './journal.ts';
 
+/** What the writer waits by. */
+export interface WriterTimers {
+  /** in the next turn of the event loop; the answer calls it off */
+  soon(callback: () => void): () => void;
+  after(ms: number, callback: () => void): () => void;
+}
+
 export interface WriterOptions {
   readonly journal: Pick<Journal, 'append'>;
   /** ms since the epoch */
@@ -10,7 +17,20 @@ export interface WriterOptions {
   /** called after each batch is durable, in journal order */
   readonly onCommitted: (records: readonly JournalRecord[]) => void;
   readonly onAppended: (ms: number) => void;
+  /** other than the real ones */
+  readonly timers?: WriterTimers;
 }
+
+const realTimers: WriterTimers = {
+  soon(callback) {
+    const handle = setImmediate(callback);
+    return () => clearImmediate(handle);
+  },
+  after(ms, callback) {
+    const handle = setTimeout(callback, ms);
+    return () => clearTimeout(handle);
+  },
+};
 
 /** How often a failed append is tried again. */
 const retryMs = 1_000;
@@ -18,11 +38,12 @@ const retryMs = 1_000;
 const waitingMax = 100_000;
 
 /** Fills the supervisor's slot `journal`. */
-export function createJournalWriter({ journal, now, onCommitted, onAppended }: WriterOptions) {
+export function createJournalWriter(options: WriterOptions) {
+  const { journal, now, onCommitted, onAppended, timers = realTimers } = options;
   return fromCallback<JournalCommand>(({ receive, sendBack }) => {
     let waiting: JournalEntry[] = [];
-    let scheduled: NodeJS.Immediate | null = null;
-    let retry: NodeJS.Timeout | null = null;
+    let callOffFlush: (() => void) | null = null;
+    let callOffRetry: (() => void) | null = null;
     let isLost = false;
     let unannounced: JournalRecord[] = [];
     const report = (event: JournalReport): void => sendBack(event);
@@ -50,15 +71,15 @@ export function createJournalWriter({ journal, now, onCommitted, onAppended }: W
         isLost = true;
         report({ type: 'journal.lost', message, at: now() });
       }
-      retry ??= setTimeout(() => {
-        retry = null;
+      callOffRetry ??= timers.after(retryMs, () => {
+        callOffRetry = null;
         flush();
-      }, retryMs);
+      });
       return message;
     };
 
     const flush = (): void => {
-      scheduled = null;
+      callOffFlush = null;
       // An empty write still proves whether the disk is back.
       if (waiting.length === 0 && !isLost) return;
       const entries = waiting;
@@ -77,7 +98,7 @@ export function createJournalWriter({ journal, now, onCommitted, onAppended }: W
           throw new Error(`the journal cannot be written and ${waitingMax} facts wait for it`);
         }
         waiting.push(...command.entries);
-        scheduled ??= setImmediate(flush);
+        callOffFlush ??= timers.soon(flush);
         return;
       }
       const earlier = waiting.length;
@@ -91,15 +112,15 @@ export function createJournalWriter({ journal, now, onCommitted, onAppended }: W
         });
         // Readers can wait for a turn; the order cannot.
         unannounced.push(...records);
-        setImmediate(announce);
+        timers.soon(announce);
       } catch (error) {
         report({ type: 'journal.failed', requestId: command.requestId, message: noteLoss(error) });
       }
     });
 
     return () => {
-      if (scheduled) clearImmediate(scheduled);
-      if (retry) clearTimeout(retry);
+      callOffFlush?.();
+      callOffRetry?.();
       flush();
       announce();
     };
