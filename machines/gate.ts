@@ -214,7 +214,7 @@ function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: 
     return null;
   // A limit behind its own stop is judged against that stop: it cannot trade before the market is there.
   const anchor = ticket.stopPrice ?? reference;
-  const discretion = toDecimal(Number(ticket.tws?.['discretionaryAmt'] ?? 0)) ?? '0';
+  const discretion = toDecimal(Number(ticket.tws?.discretionaryAmt ?? 0)) ?? '0';
   const reach = add(
     discretion,
     ticket.side === 'buy' ? subtract(ticket.limitPrice, anchor) : subtract(anchor, ticket.limitPrice),

@@ -1,6 +1,7 @@
 /** The durable record as readers see it, and what is asked of it. */
 import type { ExecutionRow, PositionRow } from './ledger.ts';
 import type { Order, OrderFact, Reason } from './order.ts';
+import type { WithdrawalStanding } from './withdrawal.machine.ts';
 
 /** One durable fact, in journal order. `channel` says which lossless stream carries it; null: none. */
 export interface JournalRecord {
@@ -36,6 +37,8 @@ export type JournalEntry =
       readonly state: 'open' | 'reducing' | 'halted';
       readonly reasons: readonly (Reason & { readonly since: string })[];
     }
+  /** leases of clients and orders that must go: what a restart has to take up again */
+  | { readonly kind: 'withdrawal'; readonly at: number; readonly standing: WithdrawalStanding }
   /** the link and the process itself: losses and recoveries, in pairs */
   | {
       readonly kind: 'health';

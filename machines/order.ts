@@ -67,6 +67,8 @@ export interface OrderTicket extends OrderTerms {
   readonly ocaGroup?: string;
   readonly parentClientOrderId?: string;
   readonly algo?: { readonly strategy: string; readonly params: Readonly<Record<string, string>> };
+  /** the client's own name, by which its lease covers the order; absent: nameless */
+  readonly client?: string;
   /** further TWS order fields, from an allow-list */
   readonly tws?: Readonly<Record<string, string | number | boolean>>;
   /** false: TWS holds the order until a later one of its group transmits */
@@ -111,6 +113,7 @@ export interface Order extends OrderTerms {
   readonly brokerType?: string;
   readonly ocaGroup?: string;
   readonly parentClientOrderId?: string;
+  readonly client?: string;
   readonly algo?: OrderTicket['algo'];
   readonly tws?: OrderTicket['tws'];
   readonly state: OrderState;

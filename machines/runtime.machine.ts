@@ -5,6 +5,7 @@
 import { assign, enqueueActions, fromCallback, raise, sendTo, setup } from 'xstate';
 import { deskMachine } from './desk.machine.ts';
 import type { DeskAnswer, DeskEvent, DeskReport, OrderRecord } from './desk.ts';
+import { isClosed } from './evidence.ts';
 import { type GateEvent, type GateInput, type GateReport, gateMachine } from './gate.machine.ts';
 import type { JournalCommand, JournalEntry, JournalReport } from './journal.ts';
 import { type LedgerEvent, type LedgerReport, ledgerMachine } from './ledger.machine.ts';
@@ -19,6 +20,12 @@ import {
 } from './reconciliation.machine.ts';
 import { type TwsInput, twsMachine } from './tws.machine.ts';
 import type { BrokerFact, DispatchFact, LinkReport, TwsCommand } from './tws.ts';
+import {
+  type WithdrawalEvent,
+  type WithdrawalReport,
+  withdrawalMachine,
+  withdrawnOrderId,
+} from './withdrawal.machine.ts';
 
 export interface RuntimeInput {
   readonly tws: TwsInput;
@@ -32,6 +39,7 @@ export type RuntimeEvent =
       readonly type: 'runtime.restored';
       readonly desk: Extract<DeskEvent, { type: 'desk.restored' }>;
       readonly ledger: Extract<LedgerEvent, { type: 'ledger.restored' }>;
+      readonly withdrawal: Extract<WithdrawalEvent, { type: 'withdrawal.restored' }>;
     }
   | { readonly type: 'runtime.connect' }
   | { readonly type: 'runtime.drain'; readonly at: number }
@@ -49,6 +57,8 @@ export type RuntimeEvent =
   | DeskReport
   | LedgerReport
   | ReconciliationReport
+  | WithdrawalEvent
+  | WithdrawalReport
   | JournalReport
   | LinkReport
   | BrokerFact
@@ -57,6 +67,7 @@ export type RuntimeEvent =
 
 /** What the supervisor says to whoever runs the tree. */
 export type RuntimeEmitted =
+  | Extract<WithdrawalReport, { type: 'lease.lapsed' }>
   | { readonly type: 'answered'; readonly requestId: string; readonly answer: DeskAnswer }
   | {
       readonly type: 'reviewed';
@@ -120,6 +131,7 @@ export const runtimeMachine = setup({
       reconciliation: 'reconciliation';
       market: 'market';
       journal: 'journal';
+      withdrawal: 'withdrawal';
     },
   },
   actors: {
@@ -129,6 +141,7 @@ export const runtimeMachine = setup({
     ledger: ledgerMachine,
     reconciliation: reconciliationMachine,
     market: marketMachine,
+    withdrawal: withdrawalMachine,
     journal: provided('journal'),
   },
   guards: {
@@ -143,9 +156,10 @@ export const runtimeMachine = setup({
     connect: sendTo('tws', { type: 'tws.connect' }),
     disconnect: sendTo('tws', { type: 'tws.disconnect' }),
     restoreChildren: enqueueActions(({ event, enqueue }) => {
-      const { desk, ledger } = event as Of<'runtime.restored'>;
+      const { desk, ledger, withdrawal } = event as Of<'runtime.restored'>;
       enqueue.sendTo('ledger', ledger);
       enqueue.sendTo('desk', desk);
+      enqueue.sendTo('withdrawal', withdrawal);
       for (const position of ledger.positions)
         enqueue.sendTo('gate', { type: 'gate.positionNoted', position });
     }),
@@ -154,12 +168,35 @@ export const runtimeMachine = setup({
     toTws: enqueueActions(({ event, enqueue }) => enqueue.sendTo('tws', event as TwsCommand)),
     toLedger: enqueueActions(({ event, enqueue }) => enqueue.sendTo('ledger', event as LedgerEvent)),
     toMarket: enqueueActions(({ event, enqueue }) => enqueue.sendTo('market', event as MarketCommand)),
+    toWithdrawal: enqueueActions(({ event, enqueue }) =>
+      enqueue.sendTo('withdrawal', event as WithdrawalEvent),
+    ),
+    retryWithdrawals: sendTo('withdrawal', { type: 'withdrawal.retry' }),
+    journalWithdrawals: enqueueActions(({ event, enqueue }) => {
+      const { standing, at } = event as Of<'withdrawal.changed'>;
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [{ kind: 'withdrawal', at, standing }] });
+    }),
+    emitLapse: enqueueActions(({ event, enqueue }) => {
+      const { type, client, at } = event as Of<'lease.lapsed'>;
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'alert', at, event: type, detail: { client } }],
+      });
+      enqueue.emit({ type, client, at });
+    }),
     toReconciliation: enqueueActions(({ event, enqueue }) =>
       enqueue.sendTo('reconciliation', event as ReconciliationEvent),
     ),
     journalOrders: enqueueActions(({ event, enqueue }) => {
       const { records } = event as Of<'journal.append'>;
       enqueue.sendTo('journal', { type: 'journal.append', entries: asEntries(records) });
+      for (const { order } of records) {
+        if (isClosed(order))
+          enqueue.sendTo('withdrawal', {
+            type: 'withdrawal.orderClosed',
+            clientOrderId: order.clientOrderId,
+          });
+      }
     }),
     commitOrders: enqueueActions(({ event, enqueue }) => {
       const { requestId, records } = event as Of<'journal.commit'>;
@@ -275,6 +312,14 @@ export const runtimeMachine = setup({
     noteJournalRecovered: assign({ journalProblem: null }),
     emitAnswer: enqueueActions(({ event, enqueue }) => {
       const { requestId, answer } = event as Of<'desk.answered'>;
+      const withdrawn = withdrawnOrderId(requestId);
+      if (withdrawn !== null) {
+        const isOver =
+          answer.outcome === 'closed' || answer.outcome === 'unknown' || answer.outcome === 'invalid';
+        if (isOver)
+          enqueue.sendTo('withdrawal', { type: 'withdrawal.orderClosed', clientOrderId: withdrawn });
+        return;
+      }
       enqueue.emit({ type: 'answered', requestId, answer });
     }),
     followVerdict: enqueueActions(({ event, enqueue }) => {
@@ -344,6 +389,12 @@ export const runtimeMachine = setup({
       input: ({ context }) => ({ clientId: context.input.tws.clientId }),
       onError: { actions: { type: 'giveUp', params: { child: 'desk' } } },
     },
+    {
+      src: 'withdrawal',
+      id: 'withdrawal',
+      systemId: 'withdrawal',
+      onError: { actions: { type: 'giveUp', params: { child: 'withdrawal' } } },
+    },
   ],
   type: 'parallel',
   states: {
@@ -357,6 +408,11 @@ export const runtimeMachine = setup({
         'desk.sweep': { actions: 'toDesk' },
         'desk.raiseOrderId': { actions: 'toDesk' },
         'desk.answered': { actions: 'emitAnswer' },
+        'withdrawal.demand': { actions: 'toWithdrawal' },
+        'withdrawal.changed': { actions: 'journalWithdrawals' },
+        'lease.renew': { actions: 'toWithdrawal' },
+        'lease.release': { actions: 'toWithdrawal' },
+        'lease.lapsed': { actions: 'emitLapse' },
         'gate.review': { actions: 'toGate' },
         'gate.orderNoted': { actions: 'toGate' },
         'gate.release': { actions: 'toGate' },
@@ -430,6 +486,7 @@ export const runtimeMachine = setup({
             },
             trading: {
               tags: 'reconciled',
+              entry: 'retryWithdrawals',
               initial: 'deciding',
               on: {
                 'tws.severed': 'severed',

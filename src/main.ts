@@ -6,6 +6,7 @@ import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type Config, ConfigError, loadConfig, publicConfig } from './config.ts';
 import { createLogger } from './log.ts';
+import { leavePid } from './pid-file.ts';
 import { createProgram, name, type Program, version } from './program.ts';
 
 const stopWithinMs = 10_000;
@@ -65,11 +66,17 @@ async function main(): Promise<void> {
   const simulator = config.gateway === 'simulated' ? await startSimulator(log, config.journalPath) : null;
   const endpoint = simulator ? { host: '127.0.0.1', port: simulator.port } : config.tws;
   const program = createProgram({ config, endpoint, log });
+  const removePid = leavePid(config.journalPath, process.pid);
+  process.on('SIGUSR2', () => {
+    log.warn('SIGUSR2: kill switch');
+    program.kill('SIGUSR2').catch((error: unknown) => log.error({ err: error }, 'the kill switch failed'));
+  });
 
-  closeWithGrace({ delay: stopWithinMs, logger: log }, async ({ err, signal }) => {
+  closeWithGrace({ delay: stopWithinMs, logger: log, skip: ['SIGUSR2'] }, async ({ err, signal }) => {
     if (err) log.fatal({ err }, 'stopping after an error');
     else log.info({ signal }, 'stopping');
     await program.stop();
+    removePid();
     await simulator?.close();
   });
 

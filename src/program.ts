@@ -42,6 +42,7 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
   const runtime = createRuntime({ config, endpoint, log, metrics, inspect: observer.inspect, onRowAge, now });
   const stopMeters = readMeters(runtime, metrics);
   const vitals = createVitals({ runtime, observer, metrics, config, now });
+  const trading = createTrading({ runtime, metrics, now });
   const server = createServer(
     {
       ...config.http,
@@ -50,7 +51,7 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
       environment,
       beatMs: config.beatMs,
       readyRequiresTws: config.readyRequiresTws,
-      trading: createTrading({ runtime, metrics, now }),
+      trading,
       reading: createReading(runtime, observer),
       market: runtime.market,
       health: vitals.port,
@@ -73,6 +74,9 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
       runtime.connect();
       return url;
     },
+
+    /** Halts, and cancels everything. */
+    kill: (message: string) => trading.kill(message),
 
     /** Shuts the desk, says goodbye to clients, writes what waits for the disk, and hangs up. */
     async stop(): Promise<void> {

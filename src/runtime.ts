@@ -121,6 +121,7 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
       nextOrderId: restoration.nextOrderId,
       at: now(),
     },
+    withdrawal: { type: 'withdrawal.restored', standing: restoration.withdrawal, at: now() },
     ledger: { type: 'ledger.restored', positions: restoration.positions, executions: restoration.executions },
   });
 

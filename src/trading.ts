@@ -200,6 +200,20 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       .filter((order) => order.origin === 'api' && !isClosed(order));
   }
 
+  /** Demands that they go: what cannot be cancelled now is asked for until it has closed, also after a restart. */
+  function withdraw(orders: readonly Order[], why: string): void {
+    const clientOrderIds = orders.map(({ clientOrderId }) => clientOrderId);
+    if (clientOrderIds.length > 0)
+      runtime.send({ type: 'withdrawal.demand', clientOrderIds, why, at: now() });
+  }
+
+  runtime.root.on('lease.lapsed', ({ client }) => {
+    withdraw(
+      openOrders().filter((order) => (order.client ?? '') === client),
+      'lease-lapsed',
+    );
+  });
+
   async function cancelAll() {
     const fates = [];
     for (const { clientOrderId } of openOrders()) {
@@ -286,6 +300,18 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
         : { outcome: 'previewed', preview, gate };
     },
 
+    async renewLease(client, cancelAfterMs) {
+      const at = now();
+      if (cancelAfterMs === 0) {
+        runtime.send({ type: 'lease.release', client, at });
+        return { client, cancelAfterMs, expiresAt: null };
+      }
+      const durable = nextRecord(runtime, ({ event }) => event === 'withdrawal.changed');
+      runtime.send({ type: 'lease.renew', client, cancelAfterMs, at });
+      await durable;
+      return { client, cancelAfterMs, expiresAt: new Date(at + cancelAfterMs).toISOString() };
+    },
+
     waitFor(clientOrderId, what, timeoutMs) {
       const hasCome = (order: Order): boolean =>
         what === 'closed'
@@ -312,7 +338,9 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
 
     async kill(message) {
       runtime.send({ type: 'gate.halt', reason: { code: 'kill', message }, at: now() });
+      const doomed = openOrders();
       const fates = await cancelAll();
+      withdraw(doomed, 'kill');
       // Whatever we do not know of must go as well.
       runtime.send({ type: 'tws.cancelAll' });
       return fates;
@@ -337,6 +365,7 @@ function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
       ? {}
       : { outsideRegularHours: request.outsideRegularHours }),
     parentClientOrderId: request.clientOrderId,
+    ...(request.client === undefined ? {} : { client: request.client }),
     transmit: false,
   };
   if (takeProfit) {

@@ -121,7 +121,8 @@ export async function startProgram(
   };
 }
 
-async function openStream(url: string): Promise<Stream> {
+/** A client of the stream. */
+export async function openStream(url: string): Promise<Stream> {
   const socket = new WebSocket(url);
   const frames: Record<string, unknown>[] = [];
   const waiting = new Set<(frame: Record<string, unknown>) => void>();

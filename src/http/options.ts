@@ -69,6 +69,13 @@ export interface TradingStatus {
   readonly reasons: readonly (Reason & { readonly since: string })[];
 }
 
+export interface LeaseTerms {
+  readonly client: string;
+  readonly cancelAfterMs: number;
+  /** RFC 3339; null: there is no lease any more */
+  readonly expiresAt: string | null;
+}
+
 export interface TradingPort {
   submit(request: OrderRequest): Promise<SubmitOutcome>;
   modify(clientOrderId: string, change: TermsChange, ifVersion: number | null): Promise<ChangeOutcome>;
@@ -83,6 +90,11 @@ export interface TradingPort {
   preview(request: OrderRequest): Promise<PreviewOutcome>;
   /** Resolves when the broker acknowledged (or the order closed), or with the order as it is after `timeoutMs`. */
   waitFor(clientOrderId: string, what: 'accepted' | 'closed', timeoutMs: number): Promise<Order>;
+  /**
+   * The open orders of this client (empty: of everybody without a name) are cancelled unless it renews in time.
+   * 0 ends the lease and cancels nothing.
+   */
+  renewLease(client: string, cancelAfterMs: number): Promise<LeaseTerms>;
   status(): TradingStatus;
   setStatus(state: TradingState, message: string): Promise<TradingStatus>;
   kill(message: string): Promise<

@@ -72,6 +72,7 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
       ...(input.goodTillDate !== undefined && { goodTillDate: input.goodTillDate }),
       ...(input.outsideRegularHours !== undefined && { outsideRegularHours: input.outsideRegularHours }),
       ...(input.account !== undefined && { account: input.account }),
+      ...(input.client !== undefined && { client: input.client }),
       ...(input.ocaGroup !== undefined && { ocaGroup: input.ocaGroup }),
       ...(input.parentClientOrderId !== undefined && { parentClientOrderId: input.parentClientOrderId }),
       ...(bracket && { bracket }),

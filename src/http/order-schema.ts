@@ -68,6 +68,12 @@ const fieldKinds = {
   text: Type.String({ maxLength: 64 }),
 } as const;
 
+/** How a client names itself: its lease covers its own orders. */
+export const ClientName = Type.String({
+  pattern: '^[A-Za-z0-9._-]{1,32}$',
+  description: 'The name of the client; lease.renew with it covers the order.',
+});
+
 /** Further TWS order fields that may be set, with their types: the list that the TWS side translates. */
 export const TwsFields = Type.Object(
   Object.fromEntries(
@@ -96,6 +102,7 @@ export const OrderInput = Type.Object(
     type: Type.Enum([...orderTypes]),
     ...terms,
     account: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9]{1,16}$' })),
+    client: Type.Optional(ClientName),
     ocaGroup: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,32}$' })),
     parentClientOrderId: Type.Optional(ClientOrderId),
     bracket: Type.Optional(

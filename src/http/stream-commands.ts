@@ -1,8 +1,8 @@
 /** Orders over the WebSocket: the handlers and checks of HTTP, without a request per order. */
-import type { HttpOptions } from './options.ts';
+import type { HttpOptions, LeaseTerms } from './options.ts';
 import { readChange, readOrder } from './order-input.ts';
 import { type Answer, answerToChange, answerToSubmit } from './outcomes.ts';
-import { invalid, type Problem, problem } from './problems.ts';
+import { invalid, type Problem } from './problems.ts';
 import type { CommandMessage } from './stream-schema.ts';
 import type { Checked } from './validation.ts';
 
@@ -10,7 +10,7 @@ import type { Checked } from './validation.ts';
 export async function runCommand(
   { trading, reading }: Pick<HttpOptions, 'trading' | 'reading'>,
   message: CommandMessage,
-): Promise<Answer> {
+): Promise<Answer | { readonly lease: LeaseTerms; readonly problem?: never }> {
   switch (message.command) {
     case 'order.submit': {
       const request = readOrder(message.order);
@@ -30,12 +30,23 @@ export async function runCommand(
       if (clientOrderId === undefined) return { problem: missingOrderId };
       return answerToChange(clientOrderId, 'cancel', await trading.cancel(clientOrderId));
     }
-    case 'lease.renew':
-      return { problem: problem('unsupported', 'lease.renew is not supported yet: no order hangs on it') };
+    case 'lease.renew': {
+      const { cancelAfterMs, client = '' } = message;
+      if (cancelAfterMs === undefined)
+        return { problem: invalid([{ pointer: '/cancelAfterMs', detail: 'is required' }]) };
+      if (cancelAfterMs > 0 && cancelAfterMs < leaseMsMin) {
+        const detail = `must be 0 (ends the lease) or at least ${leaseMsMin}`;
+        return { problem: invalid([{ pointer: '/cancelAfterMs', detail }]) };
+      }
+      return { lease: await trading.renewLease(client, cancelAfterMs) };
+    }
     default:
       return { problem: unknownCommand(message.command) };
   }
 }
+
+/** Shorter leases would lapse between two turns of a busy network. */
+const leaseMsMin = 100;
 
 const missingOrderId = invalid([{ pointer: '/clientOrderId', detail: 'is required' }]);
 

@@ -1,5 +1,6 @@
 /** The messages that clients may send. */
 import Type, { type Static } from 'typebox';
+import { ClientName } from './order-schema.ts';
 import { checkOf } from './validation.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -34,7 +35,9 @@ const Command = Type.Object(
     change: Type.Optional(Type.Unknown()),
     clientOrderId: Type.Optional(text),
     ifVersion: Type.Optional(Type.Integer({ minimum: 0 })),
-    cancelAfterMs: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** 0 ends the lease */
+    cancelAfterMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400_000 })),
+    client: Type.Optional(ClientName),
   },
   closed,
 );

@@ -300,6 +300,10 @@ export class Streams implements StreamStatus {
         client.refuse('result', id, answer.problem);
         return;
       }
+      if ('lease' in answer) {
+        client.send({ type: 'result', id, ok: true, lease: answer.lease });
+        return;
+      }
       const { order, timing } = answer;
       client.send({ type: 'result', id, ok: true, order, ...(timing && { timing }) });
     } catch (error) {

@@ -9,6 +9,7 @@ import { isClosed } from '../../machines/evidence.ts';
 import type { JournalEntry, JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
 import type { Order, OrderFact, Reason } from '../../machines/order.ts';
+import type { WithdrawalStanding } from '../../machines/withdrawal.machine.ts';
 import { prepare } from './schema.ts';
 
 export interface TradingStanding {
@@ -27,6 +28,7 @@ export interface Restoration {
   readonly positions: readonly PositionRow[];
   readonly executions: readonly ExecutionRow[];
   readonly trading: TradingStanding;
+  readonly withdrawal: WithdrawalStanding;
 }
 
 export interface Journal {
@@ -137,6 +139,7 @@ class SqliteJournal implements Journal {
         parse<ExecutionRow>(row),
       ),
       trading: this.#standing('trading', { state: 'open', reasons: [] }),
+      withdrawal: this.#standing('withdrawal', { leases: [], owed: [] }),
     };
   }
 
@@ -240,14 +243,21 @@ class SqliteJournal implements Journal {
         ).run(entry.position.account, entry.position.instrument, JSON.stringify(entry.position));
         return;
       case 'trading':
-        this.#prepare(
-          "insert into standing (name, value) values ('trading', ?) on conflict do update set value = excluded.value",
-        ).run(JSON.stringify({ state: entry.state, reasons: entry.reasons }));
+        this.#stand('trading', { state: entry.state, reasons: entry.reasons });
+        return;
+      case 'withdrawal':
+        this.#stand('withdrawal', entry.standing);
         return;
       case 'health':
       case 'alert':
         return;
     }
+  }
+
+  #stand(name: string, value: unknown): void {
+    this.#prepare(
+      'insert into standing (name, value) values (?, ?) on conflict do update set value = excluded.value',
+    ).run(name, JSON.stringify(value));
   }
 
   #standing<T>(name: string, otherwise: T): T {
@@ -337,6 +347,15 @@ function inWriting(entry: JournalEntry): Written {
         clientOrderId: null,
         fact: {},
         payload: { trading: { state: entry.state, reasons: entry.reasons } },
+      };
+    case 'withdrawal':
+      return {
+        ts: entry.at,
+        channel: null,
+        event: 'withdrawal.changed',
+        clientOrderId: null,
+        fact: {},
+        payload: { withdrawal: entry.standing },
       };
     case 'health':
       return {

@@ -10,6 +10,7 @@ import type { ContractDetails } from '../../machines/tws.ts';
 import type {
   HealthPort,
   HealthReport,
+  LeaseTerms,
   MarketPort,
   OrderRequest,
   PreviewOutcome,
@@ -37,6 +38,13 @@ export class MemoryJournal {
 
 /** Orders that obey: submitted ones work until the test fills, acknowledges or closes them. */
 export class MemoryOrders implements TradingPort {
+  readonly leases = new Map<string, number>();
+
+  async renewLease(client: string, cancelAfterMs: number): Promise<LeaseTerms> {
+    this.leases.set(client, cancelAfterMs);
+    return { client, cancelAfterMs, expiresAt: cancelAfterMs === 0 ? null : '2026-11-20T15:00:00.000Z' };
+  }
+
   readonly orders = new Map<string, Order>();
   readonly journal: MemoryJournal;
   /** set: every command is refused with it */

@@ -195,9 +195,17 @@ describe('commands', () => {
     running.trading.unavailable = null;
     running.trading.broken = true;
     expect(JSON.stringify(await submit('d-3'))).not.toContain('secret');
-    expect(
-      (await tester.ask({ type: 'command', command: 'lease.renew', cancelAfterMs: 1 })).problem?.code,
-    ).toBe('unsupported');
+    const renew = (cancelAfterMs?: number) =>
+      tester.ask({ type: 'command', command: 'lease.renew', client: 'desk-1', cancelAfterMs });
+    expect(await renew(60_000)).toMatchObject({
+      ok: true,
+      lease: { client: 'desk-1', cancelAfterMs: 60_000 },
+    });
+    expect((await renew(1)).problem).toMatchObject({
+      code: 'validation-failed',
+      errors: [{ pointer: '/cancelAfterMs' }],
+    });
+    expect((await renew()).problem).toMatchObject({ code: 'validation-failed' });
   });
 });
 

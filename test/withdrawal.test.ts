@@ -1,0 +1,155 @@
+/** Orders that must go: the kill switch by HTTP, signal and command, and leases that nobody renews. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterEach, expect, test } from 'vitest';
+import { eventually, openStream, startProgram, temporaryFolder } from './program.ts';
+import { startWhole, type Whole } from './whole.ts';
+
+const run = promisify(execFile);
+const closers: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function whole(): Promise<Whole> {
+  const started = await startWhole();
+  closers.push(() => started.stop());
+  return started;
+}
+
+async function lease(at: Whole, command: Record<string, unknown>) {
+  const stream = await openStream(`${at.url.replace('http', 'ws')}/v1/stream`);
+  stream.send({ type: 'command', id: 'l', command: 'lease.renew', ...command });
+  return { stream, result: await stream.frame(({ id }) => id === 'l') };
+}
+
+test('open orders of a client are cancelled when it stops renewing, those of others stay', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'mine', client: 'robot' });
+  await at.place({ clientOrderId: 'other', client: 'human' });
+  await at.place({ clientOrderId: 'nameless' });
+  const { stream, result } = await lease(at, { client: 'robot', cancelAfterMs: 400 });
+  expect(result).toMatchObject({ ok: true, lease: { client: 'robot', expiresAt: expect.any(String) } });
+  stream.close();
+  await at.order('mine', ({ state }) => state === 'cancelled');
+  expect(
+    (await at.call('GET', '/v1/orders?state=open')).body.orders
+      .map((order: { clientOrderId: string }) => order.clientOrderId)
+      .sort(),
+  ).toEqual(['nameless', 'other']);
+});
+
+test('a lease that is renewed or ended cancels nothing', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'a' });
+  const { stream } = await lease(at, { cancelAfterMs: 300 });
+  for (let n = 0; n < 8; n += 1) {
+    stream.send({ type: 'command', id: n, command: 'lease.renew', cancelAfterMs: 300 });
+    await stream.frame(({ id }) => id === n);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  stream.send({ type: 'command', id: 'end', command: 'lease.renew', cancelAfterMs: 0 });
+  expect(await stream.frame(({ id }) => id === 'end')).toMatchObject({
+    ok: true,
+    lease: { expiresAt: null },
+  });
+  const { body } = await at.call('GET', '/v1/journal?after=0&limit=500');
+  expect(body.facts.filter(({ event }: { event: string }) => event === 'lease.lapsed')).toEqual([]);
+  expect(await at.order('a', () => true)).toMatchObject({ state: 'working' });
+  stream.close();
+});
+
+test('a lease that lapses while there is no session, or no process, is honoured when both are back', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'a' });
+  const { stream } = await lease(at, { cancelAfterMs: 500 });
+  stream.close();
+  await at.simulator.faults.refuse();
+  at.simulator.faults.drop();
+  await eventually(
+    () => at.call('GET', '/v1/journal?after=0&limit=500'),
+    ({ body }) => body.facts.some(({ event }: { event: string }) => event === 'lease.lapsed'),
+  );
+  expect(at.simulator.exchange.openOrders()).toHaveLength(1);
+  await at.simulator.faults.accept();
+  await at.restart();
+  await at.order('a', ({ state }) => state === 'cancelled');
+  expect(at.simulator.exchange.openOrders()).toEqual([]);
+});
+
+test('the kill switch is remembered while the gateway is away: everything goes when it is back', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'a' });
+  await at.simulator.faults.refuse();
+  at.simulator.faults.drop();
+  await eventually(
+    () => at.call('GET', '/health/ready?gate=trading'),
+    ({ status }) => status === 503,
+  );
+  const killed = await at.call('POST', '/v1/kill', {});
+  expect(killed.body).toMatchObject({
+    trading: { state: 'halted' },
+    orders: [{ clientOrderId: 'a', fate: 'unavailable' }],
+  });
+  await at.simulator.faults.accept();
+  await at.order('a', ({ state }) => state === 'cancelled', 20_000);
+  expect(at.simulator.exchange.openOrders()).toEqual([]);
+});
+
+test('SIGUSR2 and npm run kill halt and cancel, and the halt outlives the process', async () => {
+  const home = temporaryFolder();
+  closers.push(() => home.remove());
+  const first = await startProgram(home.path);
+  closers.push(() => first.kill());
+  const ready = (program: typeof first, path: string, status: number) =>
+    eventually(
+      () => program.call('GET', path),
+      (answer) => answer.status === status,
+    );
+  await ready(first, '/health/ready?gate=trading', 200);
+  const resting = {
+    instrument: 'AAPL',
+    side: 'buy',
+    quantity: '1',
+    type: 'limit',
+    limitPrice: '1',
+    timeInForce: 'gtc',
+  };
+  await first.call('POST', '/v1/orders?wait=accepted', { ...resting, clientOrderId: 'a' });
+  process.kill(first.pid, 'SIGUSR2');
+  await eventually(
+    () => first.call('GET', '/v1/orders/a'),
+    ({ body }) => body.state === 'cancelled',
+  );
+  await first.call('PUT', '/v1/trading', { state: 'open' });
+  await first.call('POST', '/v1/orders?wait=accepted', { ...resting, clientOrderId: 'b' });
+
+  const environment = { PATH: process.env.PATH, JOURNAL_PATH: `${home.path}/journal.db` };
+  const script = new URL('../src/kill.ts', import.meta.url).pathname;
+  const byHttp = await run(process.execPath, [script], {
+    cwd: home.path,
+    env: { ...environment, PORT: new URL(first.url).port },
+  });
+  expect(byHttp.stdout).toContain('b: ');
+  await eventually(
+    () => first.call('GET', '/v1/orders/b'),
+    ({ body }) => body.state === 'cancelled',
+  );
+  await first.call('PUT', '/v1/trading', { state: 'open' });
+  const bySignal = await run(process.execPath, [script], {
+    cwd: home.path,
+    env: { ...environment, PORT: '1' },
+  });
+  expect(bySignal.stdout).toContain(`sent SIGUSR2 to process ${first.pid}`);
+  await eventually(
+    () => first.call('GET', '/v1/trading'),
+    ({ body }) => body.state === 'halted',
+  );
+  await first.kill();
+  const second = await startProgram(home.path);
+  closers.push(() => second.kill());
+  expect((await second.call('GET', '/v1/trading')).body).toMatchObject({
+    state: 'halted',
+    reasons: [{ code: 'kill' }],
+  });
+}, 40_000);
