@@ -340,6 +340,9 @@ function arrange(
       'TRADING_MODE=live has no effect with GATEWAY=simulated, whose accounts are paper accounts',
     );
   }
+  if (values.REDIS_URL !== '')
+    warnings.push('REDIS_URL is set, but this version has no cache yet: it is not used');
+  if (values.INSPECT) warnings.push('INSPECT is set, but this version has no inspector yet: nothing is sent');
   if (values.TRADE_TOKEN !== '' && values.TRADE_TOKEN === values.READ_TOKEN) {
     warnings.push('TRADE_TOKEN and READ_TOKEN are the same: whoever may read may also trade');
   }
