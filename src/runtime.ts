@@ -9,7 +9,7 @@ import type { Order } from '../machines/order.ts';
 import type { RuntimeEvent } from '../machines/runtime.machine.ts';
 import type { AccountValue } from '../machines/tws.ts';
 import type { Config } from './config.ts';
-import { type Journal, openJournal } from './journal/journal.ts';
+import { type Journal, openJournal, type Restoration } from './journal/journal.ts';
 import { createMarket, type Market } from './market/market.ts';
 import type { Metrics } from './metrics.ts';
 import { fillPorts } from './ports.ts';
@@ -31,10 +31,24 @@ export interface RuntimeOptions {
 type Root = ActorRefFrom<ReturnType<typeof fillPorts>>;
 
 /** Closed orders of the last two days stay known to the desk. */
-const recallMs = 48 * 3_600_000;
+export const recallMs = 48 * 3_600_000;
 const sweepEveryMs = retireAfterMs / 6;
 const accountValuesMax = 5_000;
 const answerDeadlineMs = 10_000;
+
+/** The first event of a tree: what the journal held. */
+export const restoredFrom = (restoration: Restoration, at: number): RuntimeEvent => ({
+  type: 'runtime.restored',
+  desk: {
+    type: 'desk.restored',
+    open: restoration.open,
+    closed: restoration.closed,
+    nextOrderId: restoration.nextOrderId,
+    at,
+  },
+  withdrawal: { type: 'withdrawal.restored', standing: restoration.withdrawal, at },
+  ledger: { type: 'ledger.restored', positions: restoration.positions, executions: restoration.executions },
+});
 
 export type Runtime = ReturnType<typeof createRuntime>;
 
@@ -112,18 +126,7 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
     send: (event) => child('market').send(event),
     getSnapshot: () => child('market').getSnapshot(),
   });
-  send({
-    type: 'runtime.restored',
-    desk: {
-      type: 'desk.restored',
-      open: restoration.open,
-      closed: restoration.closed,
-      nextOrderId: restoration.nextOrderId,
-      at: now(),
-    },
-    withdrawal: { type: 'withdrawal.restored', standing: restoration.withdrawal, at: now() },
-    ledger: { type: 'ledger.restored', positions: restoration.positions, executions: restoration.executions },
-  });
+  send(restoredFrom(restoration, now()));
 
   const stopListening = [
     gateway.onAccountValue((value) => {
