@@ -13,6 +13,8 @@ export interface Program {
   readonly url: string;
   readonly lines: readonly string[];
   readonly pid: number;
+  /** Resolves when the process is gone, however it went. */
+  readonly ended: Promise<void>;
   /** The answer with its status, headers and body. */
   call(
     method: string,
@@ -76,6 +78,7 @@ export async function startProgram(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     const deadline = setTimeout(() => reject(new Error(`no listening line:\n${lines.join('\n')}`)), 15_000);
     const read = (line: string): void => {
@@ -94,15 +97,16 @@ export async function startProgram(
   });
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const ended = once(child, 'exit');
+    const exit = once(child, 'exit');
     child.kill(signal);
-    const [code] = await ended;
+    const [code] = await exit;
     return code as number | null;
   };
   return {
     url,
     lines,
     pid: child.pid ?? 0,
+    ended,
     async call(method, path, body) {
       const answer = await fetch(url + path, {
         method,
