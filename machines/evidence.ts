@@ -151,7 +151,7 @@ function termsSeen(order: Order, terms: BrokerOrderTerms, status: BrokerOrderSta
     const wanted = effectiveChange({ ...order, ...echoed }, order.pendingChange);
     // Only the terms that an openOrder shows can be compared; the rest is taken as asked once these agree.
     const visible = Object.keys(wanted).some((name) => (changeable as readonly string[]).includes(name));
-    if (!visible) return [{ type: 'order.modified', terms: { ...order.pendingChange, ...different } }];
+    if (!visible) return [{ type: 'order.modified', terms: { ...different, ...order.pendingChange } }];
     const lost: Reason = { code: 'modify-lost', message: 'the broker holds the order on its former terms' };
     return order.state === 'inDoubt' ? [{ type: 'order.modifyRejected', reason: lost }] : [];
   }
