@@ -61,6 +61,17 @@ describe('working orders go on', () => {
     expect(second.exchange.positions()).toMatchObject([{ position: 100 }]);
   });
 
+  test('changed terms are remembered', () => {
+    const { first, second } = killed((venue) => {
+      venue.place({ orderId: 1, ...limit, tif: 'GTC' });
+      venue.place({ orderId: 1, ...limit, lmtPrice: 98.5, totalQuantity: 60, tif: 'GTC', orderRef: 'new' });
+    });
+    expect(second.exchange.openOrders()).toEqual(first.exchange.openOrders());
+    expect(second.exchange.openOrders()).toMatchObject([
+      { remaining: 60, request: { lmtPrice: 98.5, totalQuantity: 60, orderRef: 'new' } },
+    ]);
+  });
+
   test('a stop triggers, and one that had been triggered stays so', () => {
     const { second } = killed((venue) => {
       venue.place({ orderId: 1, orderType: 'STP', auxPrice: 101, tif: 'GTC' });
@@ -216,6 +227,18 @@ describe('groups survive', () => {
     expect(second.exchange.positions()).toEqual([]);
   });
 
+  test('an exit that was cancelled before anything was transmitted still names its entry', () => {
+    const { first, second } = killed((venue) => {
+      venue.place({ ...size, orderId: 1, orderType: 'LMT', lmtPrice: 99, transmit: false });
+      venue.place({ ...size, ...limit, orderId: 2, action: 'SELL', parentId: 1, transmit: false });
+      venue.exchange.cancel(1, 2);
+      venue.clock.advance(50);
+    });
+    expect(first.exchange.completedOrders()).toMatchObject([{ parentPermId: expect.any(Number) }]);
+    expect(first.exchange.completedOrders()[0]?.parentPermId).toBeGreaterThan(0);
+    expect(second.exchange.completedOrders()).toEqual(first.exchange.completedOrders());
+  });
+
   test('the end of an unfilled entry ends its exits', () => {
     const { second, open } = killed((venue) => bracket(venue, 99));
     second.exchange.cancel(1, 1);
@@ -256,6 +279,37 @@ describe('accounts', () => {
     expect(() => second.exchange.script.correct(bought?.execId ?? '', { shares: 0 })).toThrow(/newest/);
     second.exchange.script.correct(bought?.execId.replace(/01$/, '02') ?? '', { shares: 0 });
     expect(second.exchange.positions()).toMatchObject([{ position: -40 }]);
+  });
+
+  test('a correction of before the kill counts in the next one', () => {
+    const { first, second } = killed((venue) => {
+      venue.place({ orderId: 1 }, 300);
+      venue.place({ orderId: 2, totalQuantity: 50 }, 300);
+      venue.place({ orderId: 3, action: 'SELL', totalQuantity: 120 }, 300);
+      const [bought] = venue.executions(1);
+      venue.exchange.script.correct(bought?.execId ?? '', { price: 90 });
+    });
+    const [oldest, other] = first.exchange.executions(everything);
+    expect(() => second.exchange.script.correct(oldest?.execId ?? '', { shares: 1 })).toThrow(/newest/);
+    for (const venue of [first, second]) venue.exchange.script.correct(other?.execId ?? '', { shares: 40 });
+    const money = ({ exchange }: RememberingVenue) => [
+      exchange.positions().map(({ position, avgCost, realizedPNL }) => [position, avgCost, realizedPNL]),
+      exchange.accountValues(account).filter(({ key }) => key === 'CashBalance'),
+    ];
+    expect(money(second)).toEqual(money(first));
+    expect(second.exchange.positions()).toMatchObject([{ position: 20 }]);
+  });
+
+  test('a broker that starts twice in the same moment gives no id twice', () => {
+    const home = folder();
+    const trade = (venue: RememberingVenue) => {
+      const { permId } = venue.exchange.script.external({ contract: aapl, action: 'BUY', totalQuantity: 1 });
+      return [permId, venue.exchange.script.fill(permId, 1).execId];
+    };
+    const before = trade(home.open());
+    const after = trade(home.open(home.remains()));
+    expect(after[0]).not.toBe(before[0]);
+    expect(after[1]).not.toBe(before[1]);
   });
 
   test('a new day begins with positions and cash, without the profit of yesterday', () => {

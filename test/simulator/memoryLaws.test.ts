@@ -185,6 +185,7 @@ function player(venue: RememberingVenue, isPinned = true) {
           lmtPrice: order.contract.secType === 'STK' ? priceAt(each.level) : -500,
           totalQuantity: order.filled + each.size,
         });
+        clock.advance(each.which);
         return;
       }
       case 'cancel': {

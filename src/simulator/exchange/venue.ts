@@ -247,7 +247,6 @@ export class Venue {
       return;
     }
     order.quantity = quantity;
-    this.floor.remember(order);
     if (order.isTransmitted) this.tell(order);
   }
 
@@ -341,7 +340,6 @@ export class Venue {
     const { floor } = this;
     const kind = orderKind(request.orderType);
     if (kind === null) return;
-    floor.remember(order);
     const before = order.request;
     order.request = { ...request, account: order.account, parentId: before.parentId };
     order.kind = kind;
