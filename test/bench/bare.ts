@@ -17,6 +17,7 @@ import {
 import { IN } from '../../src/simulator/wire/names.ts';
 import { frame } from '../tws/peer.ts';
 import { machineMs, serve, until } from './children.ts';
+import type { OrderRun } from './order-client.ts';
 import type { Instrument } from './simulated.ts';
 
 /** One order; times by the machine's clock, ms. */
@@ -35,6 +36,7 @@ export interface BareTicks {
 
 const answerWithinMs = 10_000;
 const firstLineId = 2_000_000_000;
+const betweenLinesMs = 40;
 let api: IBApi | null = null;
 let nextOrderId = 0;
 let callbacks = 0;
@@ -85,11 +87,16 @@ function heard(event: EventName.openOrder | EventName.orderStatus, orderId: numb
   });
 }
 
-async function orders(input: { readonly orders: number; readonly everyMs: number }): Promise<BareOrder[]> {
+async function orders({
+  orders: count,
+  everyMs,
+  withinMs,
+}: Omit<OrderRun, 'url' | 'name'>): Promise<BareOrder[]> {
   const contract: Contract = { symbol: 'AAPL', secType: SecType.STK, exchange: 'SMART', currency: 'USD' };
   const done: BareOrder[] = [];
   let due = machineMs();
-  for (let index = 0; index < input.orders; index += 1) {
+  const end = due + withinMs;
+  for (let index = 0; index < count && machineMs() < end; index += 1) {
     const orderId = nextOrderId;
     nextOrderId += 1;
     const order: Order = {
@@ -109,7 +116,7 @@ async function orders(input: { readonly orders: number; readonly everyMs: number
     const cancelled = heard(EventName.orderStatus, orderId, 'Cancelled');
     current().cancelOrder(orderId, {});
     await cancelled;
-    due += input.everyMs;
+    due += everyMs;
     const pause = due - machineMs();
     if (pause > 0) await sleep(pause);
   }
@@ -133,10 +140,12 @@ serve({
   connect: open,
   orders,
   discard,
-  subscribe: ({ instruments }: { readonly instruments: readonly Instrument[] }) => {
-    instruments.forEach(({ contract }, index) => {
+  /** Paced by hand: TWS takes 50 messages a second. */
+  subscribe: async ({ instruments }: { readonly instruments: readonly Instrument[] }) => {
+    for (const [index, { contract }] of instruments.entries()) {
       current().reqMktData(firstLineId + index, contract as Contract, '', false, false);
-    });
+      await sleep(betweenLinesMs);
+    }
   },
   begin: () => {
     const { promise, resolve } = Promise.withResolvers<BareTicks>();

@@ -67,18 +67,17 @@ const peer = await startPeer({
 
 function roundOf(ids: readonly number[]): Round {
   const frames: Buffer[] = [];
+  const each = (fields: (id: number) => readonly (string | number)[]): void => {
+    for (const id of ids) frames.push(frame(...fields(id)));
+  };
   for (let variant = 0; variant < variants; variant += 1) {
-    for (const id of ids) {
-      const cents = 10_000 + variant * 2;
-      const size = 100 + variant * 200;
-      frames.push(
-        frame(OUT.tickPrice, 6, id, 1, (cents - 1) / 100, size, 1),
-        frame(OUT.tickPrice, 6, id, 2, (cents + 1) / 100, size, 1),
-        frame(OUT.tickSize, 6, id, 0, size + 100),
-        frame(OUT.tickPrice, 6, id, 4, cents / 100, size, 0),
-        frame(OUT.tickSize, 6, id, 3, size + 100),
-      );
-    }
+    const cents = 10_000 + variant * 2;
+    const size = 100 + variant * 200;
+    each((id) => [OUT.tickPrice, 6, id, 1, (cents - 1) / 100, size, 1]);
+    each((id) => [OUT.tickPrice, 6, id, 2, (cents + 1) / 100, size, 1]);
+    each((id) => [OUT.tickSize, 6, id, 0, size + 100]);
+    each((id) => [OUT.tickPrice, 6, id, 4, cents / 100, size, 0]);
+    each((id) => [OUT.tickSize, 6, id, 3, size + 100]);
   }
   return { frames, bytes: Buffer.concat(frames), ticks: ids.length * variants * ticksPerVariant };
 }

@@ -14,11 +14,14 @@ import { Quotes } from '../../src/market/quotes.ts';
 import { createProgram } from '../../src/program.ts';
 import { createTrading } from '../../src/trading.ts';
 import { serve, until } from './children.ts';
+import { liftPacing } from './unpaced.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tws-runtime-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 process.on('SIGTERM', () => process.exit(0));
 
+/** The first order of an instrument waits for its first quote. */
+const warmUp = 5;
 const contract = { symbol: 'AAPL', secType: 'STK', exchange: 'SMART', currency: 'USD' };
 const ticketOf = (clientOrderId: string): OrderTicket => ({
   clientOrderId,
@@ -80,8 +83,13 @@ function journal({ times }: { readonly times: number }): Float64Array {
   }
 }
 
-/** `submit` of the whole runtime without HTTP, and without pacing: journal and socket included. ms each. */
-async function submit(input: { readonly port: number; readonly times: number }): Promise<Float64Array> {
+/** `submit` of the whole runtime without HTTP, and without pacing: market, gate, journal and socket included. ms each. */
+async function submit(input: {
+  readonly port: number;
+  readonly times: number;
+  readonly withinMs: number;
+}): Promise<number[]> {
+  liftPacing();
   const config = loadConfig({
     cwd: folder,
     env: {
@@ -105,12 +113,13 @@ async function submit(input: { readonly port: number; readonly times: number }):
     const { runtime, metrics } = program;
     await until(() => runtime.root.getSnapshot().hasTag('reconciled'), 'a session that trades');
     const trading = createTrading({ runtime, metrics, now: Date.now });
-    const took = new Float64Array(input.times);
-    for (let index = 0; index < input.times; index += 1) {
-      const { account: _, transmit: __, ...request } = ticketOf(`s.${index}`);
+    const took: number[] = [];
+    const end = performance.now() + input.withinMs;
+    for (let index = -warmUp; index < input.times && performance.now() < end; index += 1) {
+      const { account: _, transmit: __, ...request } = ticketOf(`s.${index + warmUp}`);
       const begun = performance.now();
       const { outcome } = await trading.submit(request);
-      took[index] = performance.now() - begun;
+      if (index >= 0) took.push(performance.now() - begun);
       if (outcome !== 'created') throw new Error(`submit ${index}: ${outcome}`);
       await trading.waitFor(request.clientOrderId, 'accepted', 5_000);
       await trading.cancel(request.clientOrderId);

@@ -20,6 +20,8 @@ export interface OrderRun {
   readonly orders: number;
   /** from one order to the next; 0: as soon as the one before is cancelled */
   readonly everyMs: number;
+  /** no order begins later than this */
+  readonly withinMs: number;
 }
 
 interface Answer {
@@ -128,13 +130,14 @@ function readServerTiming(header: unknown): Record<string, number> {
   );
 }
 
-async function run({ url, name, orders, everyMs }: OrderRun): Promise<readonly PlacedOrder[]> {
+async function run({ url, name, orders, everyMs, withinMs }: OrderRun): Promise<readonly PlacedOrder[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const events = await Events.open(url);
   const placed: PlacedOrder[] = [];
   try {
     let due = machineMs();
-    for (let index = 0; index < orders; index += 1) {
+    const end = due + withinMs;
+    for (let index = 0; index < orders && machineMs() < end; index += 1) {
       const id = `b.${name}.${index}`;
       const body = `{"clientOrderId":"${id}","instrument":"AAPL","side":"buy","quantity":"1","type":"limit","limitPrice":"1.00"}`;
       const headers = { 'content-type': 'application/json', 'x-request-id': id };

@@ -6,24 +6,14 @@
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
 import type { Server, Socket } from 'node:net';
-import { defaultPacing, type PacingOptions } from '../../src/tws/pacing.ts';
 import { machineMs, serve } from './children.ts';
+import { liftPacing } from './unpaced.ts';
 
 /** Orders of the bench carry these ids, as `X-Request-ID` and as `orderRef`. */
 const ours = /^b\.[\w.]+$/;
 const placeOrder = /^3\0(\d+)\0.*?\0(b\.[\w.]+)\0/s;
 
-if (process.env.BENCH_UNPACED === '1') {
-  const free = { cancel: 100_000, order: 100_000, control: 100_000, data: 100_000 };
-  const unpaced: PacingOptions = {
-    ...defaultPacing,
-    perSecond: 1_000_000,
-    reserved: free,
-    waitLimit: free,
-    dataBurst: 100_000,
-  };
-  Object.assign(defaultPacing, unpaced);
-}
+if (process.env.BENCH_UNPACED === '1') liftPacing();
 
 const twsPort = Number(process.env.TWS_PORT);
 const received = new Map<string, number>();

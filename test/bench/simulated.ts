@@ -29,6 +29,7 @@ const seen = new Set<string>();
 let lines = new Set<string>();
 let simulator: Simulator | null = null;
 let flooding: Promise<FloodResult> | null = null;
+let isFlooding = false;
 
 subscribe('net.server.socket', (message) => {
   const { socket } = message as { socket: Socket };
@@ -93,9 +94,15 @@ serve({
         contract: { conId, exchange, secType, symbol, currency },
       })),
   flood: (options: FloodOptions) => {
-    flooding = current().flood(options);
+    isFlooding = true;
+    flooding = current()
+      .flood(options)
+      .finally(() => {
+        isFlooding = false;
+      });
     flooding.catch(() => undefined);
   },
+  flooding: () => isFlooding,
   flooded: () => flooding,
   conformance: () => current().conformance().length,
 });
