@@ -1,0 +1,41 @@
+import { equals, toDecimal } from '../../../machines/decimal.ts';
+import { isClosed } from '../../../machines/evidence.ts';
+import type { BookOrder } from '../../../src/simulator/model.ts';
+import type { Checker } from '../observation.ts';
+
+/** What we say of an order is what the broker's book says of it: whether it lives, its terms, what has filled. */
+export const booksAgree: Checker = {
+  name: 'order and book agree',
+  *atRest({ exchange, orders }) {
+    const open = new Map(exchange.openOrders().map((order) => [String(order.permId), order]));
+    const known = new Map<string, BookOrder>(open);
+    for (const order of exchange.completedOrders()) known.set(String(order.permId), order);
+    for (const order of orders) {
+      const { clientOrderId, permIds, state } = order;
+      const inBook = permIds.flatMap((permId) => open.get(permId) ?? []);
+      if (isClosed(order) && inBook.length > 0)
+        yield `${clientOrderId} is ${state} and the book works perm ${inBook[0]?.permId}`;
+      if (!isClosed(order) && inBook.length === 0) yield `${clientOrderId} is ${state} and not in the book`;
+      const [single] = inBook;
+      if (single && !equals(order.quantity, toDecimal(single.request.totalQuantity) ?? '0'))
+        yield `${clientOrderId} is over ${order.quantity}, the book has ${single.request.totalQuantity}`;
+      const limit = single?.request.lmtPrice ?? null;
+      if (single && order.limitPrice !== undefined && limit !== null) {
+        if (!equals(order.limitPrice, toDecimal(limit) ?? '0'))
+          yield `${clientOrderId} is limited at ${order.limitPrice}, the book says ${limit}`;
+      }
+      const filled = permIds.reduce((sum, permId) => sum + (known.get(permId)?.filled ?? 0), 0);
+      if (!equals(order.filledQuantity, toDecimal(filled) ?? '0'))
+        yield `${clientOrderId} has filled ${order.filledQuantity}, the book says ${filled}`;
+      if (permIds.length > 0) {
+        const isWhole = permIds.some((permId) => known.get(permId)?.status === 'Filled');
+        const isBusted =
+          (order.busted ?? []).length > 0 || order.fills.some(({ execId }) => !/\.01$/.test(execId));
+        if (isWhole && !isBusted && state !== 'filled')
+          yield `${clientOrderId} is ${state}, the book says Filled`;
+        if (state === 'filled' && !isWhole && !isBusted)
+          yield `${clientOrderId} is filled, the book says otherwise`;
+      }
+    }
+  },
+};
