@@ -85,9 +85,12 @@ test('a quick run measures everything, accounts for every tick, and leaves nothi
   expect(readdirSync(temporary)).toEqual([]);
 }, 90_000);
 
-test('an unknown option is refused', async () => {
-  const run = promisify(execFile)(process.execPath, [join(import.meta.dirname, 'bench.ts'), '--fast']);
-  await expect(run).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('--fast') });
+test.each([
+  [['--fast'], '--fast'],
+  [['--only', 'everything'], 'orders, fast, ticks, steps'],
+])('what is not an option is refused: %s', async (options, complaint) => {
+  const run = promisify(execFile)(process.execPath, [join(import.meta.dirname, 'bench.ts'), ...options]);
+  await expect(run).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(complaint) });
 });
 
 test('percentiles are those of the nearest rank, and nothing measured is an error', () => {

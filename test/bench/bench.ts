@@ -242,12 +242,14 @@ async function saidTotal(id: string, { url }: RunningRuntime): Promise<void> {
 
 async function withinLimits(): Promise<void> {
   const gateway = start('simulated.ts');
+  const client = start('order-client.ts');
+  const dashboard = start('tick-client.ts');
+  const bare = start('bare.ts');
   const port = await gateway.call<number>('start', { unlimited: false });
   const instruments = await gateway.call<readonly Instrument[]>('instruments', { count: plan.lines });
   const run = { orders: plan.orders, everyMs: plan.everyMs, withinMs: 2 * plan.orders * plan.everyMs };
   const messages = Math.ceil(((run.orders + plan.warmUp + 15) * run.everyMs * ticksPerSecond) / 1_000);
   const flood = { messages, perSecond: ticksPerSecond };
-  const client = start('order-client.ts');
 
   const runtime = await startRuntime(port);
   const calm = "Orders within TWS's limits";
@@ -255,7 +257,6 @@ async function withinLimits(): Promise<void> {
   rows.group(calm);
   const ours = await ourOrders('paced', runtime, client, gateway, run);
   await saidTotal('paced', runtime);
-  const dashboard = start('tick-client.ts');
   await dashboard.call('subscribe', { url: runtime.url, keys: instruments.map(({ key }) => key) });
   await until(async () => (await gateway.call<number>('lines')) === plan.lines, 'all lines to be open');
   rows.group(busy);
@@ -271,7 +272,6 @@ async function withinLimits(): Promise<void> {
   await dashboard.stop();
   await runtime.stop();
 
-  const bare = start('bare.ts');
   await bare.call('connect', { port, clientId: 9 });
   rows.group(calm);
   orderRatios('paced', ours, await bareOrders('paced', bare, gateway, run));
@@ -288,15 +288,15 @@ async function withinLimits(): Promise<void> {
 
 async function unlimited(): Promise<void> {
   const gateway = start('simulated.ts');
-  const port = await gateway.call<number>('start', { unlimited: true });
   const client = start('order-client.ts');
+  const bare = start('bare.ts');
+  const port = await gateway.call<number>('start', { unlimited: true });
   const runtime = await startRuntime(port, { unpaced: true });
   const run = { orders: plan.fastOrders, everyMs: 0, withinMs: plan.fastMs };
   rows.group('Orders one after the other, pacing and limits lifted');
   const ours = await ourOrders('fast', runtime, client, gateway, run);
   rows.value('fast.ours.rate', 'ours  placed, accepted, cancelled', '1/s', ours.perSecond, ours.count);
   await Promise.all([runtime.stop(), client.stop()]);
-  const bare = start('bare.ts');
   await bare.call('connect', { port, clientId: 9 });
   const yardstick = await bareOrders('fast', bare, gateway, run);
   rows.value(
@@ -312,9 +312,9 @@ async function unlimited(): Promise<void> {
 
 async function steps(): Promise<void> {
   const gateway = start('simulated.ts');
+  const micro = start('micro.ts');
   const port = await gateway.call<number>('start', { unlimited: true });
   rows.group('Steps');
-  const micro = start('micro.ts');
   const times = plan.steps;
   const journal = await micro.call<Float64Array>('journal', { times });
   rows.spread('steps.journal', 'journal: one durable append', 'ms', journal);
@@ -382,11 +382,13 @@ async function ourRound(
 }
 
 async function ticks(): Promise<void> {
-  const [idle, forBare, forOurs] = [start('feeder.ts'), start('feeder.ts'), start('feeder.ts')];
-  const reader = start('bare.ts');
+  const [forBare, forOurs] = [start('feeder.ts'), start('feeder.ts')];
+  const bare = start('bare.ts');
+  const dashboard = start('tick-client.ts');
   rows.group(`Ticks on ${plan.lines} lines, as fast as they are taken`);
-  await reader.call('discard', { port: await idle.call<number>('port') });
-  const alone = await idle.call<Sent>('flood', { messages: plan.messages });
+  const port = await forBare.call<number>('port');
+  await bare.call('discard', { port });
+  const alone = await forBare.call<Sent>('flood', { messages: plan.messages });
   const aloneRate = alone.messages / ((alone.endedAt - alone.startedAt) / 1_000);
   rows.value(
     'ticks.feeder.rate',
@@ -395,15 +397,12 @@ async function ticks(): Promise<void> {
     aloneRate,
     alone.messages,
   );
-  await Promise.all([idle.stop(), reader.stop()]);
 
   const keys = Array.from({ length: plan.lines }, (_, index) => `CONID:${index + 1}`);
-  const bare = start('bare.ts');
-  await bare.call('connect', { port: await forBare.call<number>('port'), clientId: 9 });
+  await bare.call('connect', { port, clientId: 9 });
   const instruments = keys.map((key, index) => ({ key, contract: { conId: index + 1, exchange: 'SMART' } }));
   await bare.call('subscribe', { instruments });
   const runtime = await startRuntime(await forOurs.call<number>('port'));
-  const dashboard = start('tick-client.ts');
   await dashboard.call('subscribe', { url: runtime.url, keys });
   for (const feeder of [forBare, forOurs]) {
     await until(async () => (await feeder.call<number>('lines')) === plan.lines, 'all lines to be open');
@@ -470,9 +469,6 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
 };
 
 async function main(): Promise<void> {
-  if (options.only !== undefined && !Object.hasOwn(parts, options.only)) {
-    throw new Error(`--only: "${options.only}" is none of ${Object.keys(parts).join(', ')}`);
-  }
   const startedAt = machineMs();
   const [loadBefore = 0] = loadavg();
   if (statfsSync(folder).type === memoryFilesystem) {
@@ -501,7 +497,10 @@ async function main(): Promise<void> {
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
-async function leave(code: number, message: string): Promise<never> {
+let isLeaving = false;
+async function leave(code: number, message: string): Promise<void> {
+  if (isLeaving) return;
+  isLeaving = true;
   if (message !== '') process.stderr.write(`${message}\n`);
   await stopAll();
   rmSync(folder, { recursive: true, force: true });
@@ -510,10 +509,15 @@ async function leave(code: number, message: string): Promise<never> {
 
 const tooLong = setTimeout(() => void leave(1, `not finished within ${deadlineMs} ms`), deadlineMs);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void leave(130, signal));
-main().then(
-  () => {
-    clearTimeout(tooLong);
-    void leave(0, '');
-  },
-  (error: unknown) => void leave(1, error instanceof Error ? (error.stack ?? error.message) : String(error)),
-);
+if (options.only !== undefined && !Object.hasOwn(parts, options.only)) {
+  void leave(1, `--only: "${options.only}" is none of ${Object.keys(parts).join(', ')}`);
+} else {
+  main().then(
+    () => {
+      clearTimeout(tooLong);
+      void leave(0, '');
+    },
+    (error: unknown) =>
+      void leave(1, error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  );
+}
