@@ -2,7 +2,7 @@
  * What the desk does, as functions of its book: each takes a command or a fact and says what is to happen, in order.
  * The machine in desk.machine.ts runs them.
  */
-import { compare, type Decimal } from './decimal.ts';
+import { compare, type Decimal, isZero } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
 import { orderKey } from './identity.ts';
@@ -165,6 +165,7 @@ export type DeskReport =
   | { readonly type: 'ledger.name'; readonly conId: number; readonly instrument: string }
   | { readonly type: 'evidence.wanted'; readonly why: string }
   | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: unknown }
+  | Extract<OrderReport, { type: 'order.alerted' }>
   | GateEvent
   | TwsCommand;
 
@@ -182,6 +183,8 @@ export interface Known {
 type Operation =
   | { readonly kind: 'submit'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
   | { readonly kind: 'modify'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
+  /** the same intent under a fresh order id */
+  | { readonly kind: 'renumber'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
   /** durable; waits until the bytes are handed to the socket */
   | { readonly kind: 'dispatch'; readonly ids: readonly string[]; readonly waitingFor: readonly string[] };
 
@@ -192,10 +195,14 @@ export interface DeskContext {
   readonly byPermId: Lookup<string>;
   /** `clientId:orderId` */
   readonly byOrderId: Lookup<string>;
+  readonly byExecId: Lookup<string>;
+  /** commissions whose execution has not come, by execId, newest last, bounded */
+  readonly earlyCommissions: Readonly<Record<string, Extract<BrokerFact, { type: 'broker.commissioned' }>>>;
   readonly operations: Readonly<Record<string, Operation>>;
   readonly shut: { readonly reason: Reason; readonly canCancel: boolean } | null;
 }
 
+export const earlyCommissionsMax = 500;
 /** Closed orders keep their actor this long after the last fact: late fills and commissions mostly come at once. */
 export const retireAfterMs = 30_000;
 /** Closed orders stay known to the desk this long: TWS may still speak of them for the rest of the day. */
@@ -296,10 +303,13 @@ export const modify: Handle = ({ context, event, view }, out) => {
   }
   if (context.shut)
     return answer(out, requestId, { outcome: 'unavailable', orders, reason: context.shut.reason });
-  if (order.state !== 'working') {
+  const isChanging = Object.values(context.operations).some(
+    ({ kind, ids }) => kind === 'modify' && ids.includes(clientOrderId),
+  );
+  if (order.state !== 'working' || isChanging) {
     const reason: Reason = {
       code: 'order-busy',
-      message: `the order is ${order.state}: wait for the broker's answer`,
+      message: `the order is ${isChanging ? 'modifying' : order.state}: wait for the broker's answer`,
     };
     return answer(out, requestId, { outcome: 'unavailable', orders, reason });
   }
@@ -347,6 +357,40 @@ export const cancel: Handle = ({ context, event, view }, out) => {
   out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids: [clientOrderId], reason: null });
 };
 
+/**
+ * TWS refused the order id, or that of the parent: nothing entered the book, and the intent stands. It goes out once
+ * more, under a fresh id and the same reference, when that is durable.
+ */
+export const renumber: Handle = ({ context, event, view }, out) => {
+  const { clientOrderId, orderId: refused, reason, at } = event as Of<'order.renumberWanted'>;
+  const entry = lookUp(context.orders, clientOrderId);
+  if (!entry?.ticket) return;
+  const orderId = Math.max(context.nextOrderId, refused + 1);
+  const parentName = entry.ticket.parentClientOrderId;
+  const parent = parentName === undefined ? undefined : lookUp(context.orders, parentName);
+  const isParentGone = parent !== undefined && isClosed(view(parent));
+  // Without the position that its parent would have opened an exit must not go out.
+  const isPointless = isParentGone && isZero(view(parent).filledQuantity);
+  if (context.shut || isPointless || orderId > orderIdMax)
+    return out.toOrder(clientOrderId, { type: 'order.rejected', clientOrderId, at, reason });
+  const parentOrderId = parent && !isParentGone ? (parent.order.orderId ?? 0) : 0;
+  const fact: OrderFact = { type: 'order.renumbered', clientOrderId, at, orderId, parentOrderId };
+  const order = applyFact(view(entry), fact);
+  const requestId = `renumber:${orderId}`;
+  const records: readonly OrderRecord[] = [{ fact, order }];
+  out.assign({
+    orders: put(context.orders, clientOrderId, {
+      ...entry,
+      parentOrderId,
+      order: { ...entry.order, orderId },
+    }),
+    byOrderId: put(context.byOrderId, orderKey(context.clientId, orderId), clientOrderId),
+    nextOrderId: orderId + 1,
+    operations: { ...context.operations, [requestId]: { kind: 'renumber', ids: [clientOrderId], records } },
+  });
+  out.report({ type: 'journal.commit', requestId, records });
+};
+
 export const settle: Handle = ({ context, event, view }, out) => {
   const { requestId, outcome, ids, reason } = event as Of<'desk.settle'>;
   const orders = ids.flatMap((id) => lookUp(context.orders, id) ?? []).map(view);
@@ -361,7 +405,7 @@ export const settle: Handle = ({ context, event, view }, out) => {
 export const followVerdict: Handle = ({ context, event, view }, out) => {
   const { requestId, verdict, at } = event as Extract<GateReport, { type: 'gate.reviewed' }>;
   const operation = context.operations[requestId];
-  if (!operation || operation.kind === 'dispatch') return;
+  if (!operation || operation.kind === 'dispatch' || operation.kind === 'renumber') return;
   const { kind, ids, records } = operation;
   if (verdict.verdict === 'approved') {
     if (kind === 'submit') for (const id of ids) out.toOrder(id, { type: 'order.approve', at });
@@ -417,6 +461,17 @@ export const followCommitFailure: Handle = ({ context, event, view }, out) => {
   if (!operation || operation.kind === 'dispatch') return;
   const { [requestId]: _, ...operations } = context.operations;
   const reason: Reason = { code: 'journal-unavailable', message };
+  if (operation.kind === 'renumber') {
+    out.assign({ operations });
+    for (const { fact } of operation.records)
+      out.toOrder(fact.clientOrderId, {
+        type: 'order.rejected',
+        clientOrderId: fact.clientOrderId,
+        at: fact.at,
+        reason,
+      });
+    return;
+  }
   if (operation.kind === 'submit') {
     out.report({ type: 'gate.release', clientOrderIds: operation.ids });
     out.assign({ operations, ...without(context, operation.ids, out) });

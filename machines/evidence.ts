@@ -2,8 +2,10 @@
  * What the broker's words mean for one order: each broker fact, weighed against what the order is, becomes the order
  * facts that are news, none when it says what we know. No error code ends an order here by itself.
  */
-import { compare, equals } from './decimal.ts';
+import { add, compare, subtract } from './decimal.ts';
+import { filledUnder, incarnationsOf, liveIncarnations } from './incarnation.ts';
 import {
+  applyFact,
   effectiveChange,
   executionFamily,
   executionRevision,
@@ -39,32 +41,28 @@ type News = OrderFact extends infer Fact
 export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] {
   const stamp = (news: News): OrderFact => ({ ...news, clientOrderId: order.clientOrderId, at: fact.at });
   switch (fact.type) {
-    case 'broker.orderSeen':
+    case 'broker.orderSeen': {
+      const { permId } = fact.ids;
+      const seen = accepted(order, permId, fact.status, fact.terms, undefined).map(stamp);
+      const now = seen.reduce(applyFact, order);
       return [
-        ...accepted(order, fact.ids.permId, fact.status, fact.terms, undefined).map(stamp),
-        ...termsSeen(order, fact.terms, fact.status).map(stamp),
-        ...statusSeen(order, fact.status, heldBecause(order), fact.text, null).map(stamp),
+        ...seen,
+        ...termsSeen(now, permId, fact.terms, fact.status).map(stamp),
+        ...orderEnded(now, permId, fact.status, fact.text).map(stamp),
       ];
-    case 'broker.statusSeen':
-      return [
-        ...accepted(order, fact.ids.permId, fact.status, null, fact.heldBecause).map(stamp),
-        ...statusSeen(order, fact.status, fact.heldBecause, '', fact.filled).map(stamp),
-      ];
+    }
+    case 'broker.statusSeen': {
+      const { permId } = fact.ids;
+      const seen = accepted(order, permId, fact.status, null, fact.heldBecause).map(stamp);
+      const now = seen.reduce(applyFact, order);
+      return [...seen, ...statusSeen(now, permId, fact).map(stamp)];
+    }
     case 'broker.completedSeen': {
-      const seen = accepted(order, fact.ids.permId, fact.status, null, undefined).map(stamp);
-      if (isClosed(order)) return [];
-      if (fact.status === 'filled') return seen;
+      const { permId } = fact.ids;
+      const seen = accepted(order, permId, fact.status, null, undefined).map(stamp);
+      const now = seen.reduce(applyFact, order);
       const reason: Reason | null = fact.text ? { code: 'broker', message: fact.text } : null;
-      const end = fact.status === 'inactive' ? 'order.rejected' : 'order.cancelled';
-      return end === 'order.rejected'
-        ? [
-            ...seen,
-            stamp({
-              type: end,
-              reason: reason ?? { code: 'inactive', message: 'the broker holds the order as Inactive' },
-            }),
-          ]
-        : [...seen, stamp({ type: end, reason })];
+      return [...seen, ...ending(now, permId, fact.status, reason).map(stamp)];
     }
     case 'broker.executed':
       return executed(order, fact).map(stamp);
@@ -104,25 +102,35 @@ function accepted(
   held: string | undefined,
 ): News[] {
   const isNewIncarnation = permId !== '0' && !order.permIds.includes(permId);
-  const alive = status === 'pending' || status === 'working' || status === 'cancelPending';
+  const known = incarnationsOf(order).find((incarnation) => incarnation.permId === permId);
   const held_ = held ?? heldBecause(order);
   const isHeld = status === 'inactive' && held_ !== '';
-  const firstSign = unanswered.has(order.state) && (alive || isHeld);
-  const heldChanged =
-    !isClosed(order) && held !== undefined && held_ !== heldBecause(order) && (alive || isHeld);
-  // An order that we gave up for unknown to the broker may still be transmitted by a late click in the gateway.
+  const isAlive = status === 'pending' || status === 'working' || status === 'cancelPending' || isHeld;
+  // What says that an ended one lives was overtaken on its way.
+  const lives = isAlive && (known === undefined || known.state === 'live');
+  const firstSign = unanswered.has(order.state) && lives;
+  const heldChanged = !isClosed(order) && held !== undefined && held_ !== heldBecause(order) && lives;
+  // An order that we gave up for unknown to the broker may still be transmitted by a late click in the gateway,
+  // and Inactive was no end if the next message says what is waited for.
   const revived =
-    order.state === 'rejected' && alive && (isNewIncarnation || order.reason?.code === 'not-at-broker');
+    order.state === 'rejected' &&
+    ((lives && order.reason?.code === 'not-at-broker') || (isHeld && known?.state === 'inactive'));
   if (!isNewIncarnation && !firstSign && !heldChanged && !revived) return [];
-  return [
-    {
-      type: 'order.accepted',
-      permId,
-      alive: alive || isHeld,
-      contract: terms?.contract ?? null,
-      heldBecause: held_,
-    },
-  ];
+  const news: News = {
+    type: 'order.accepted',
+    permId,
+    alive: lives || revived,
+    contract: terms?.contract ?? null,
+    heldBecause: held_,
+  };
+  return isNewIncarnation && lives ? [news, ...reopened(order, permId)] : [news];
+}
+
+/** A live broker order under an order of ours that had its end: nothing is certain about it any more. */
+function reopened(order: Order, permId: string): News[] {
+  if (order.state !== 'filled' && order.state !== 'cancelled' && order.state !== 'expired') return [];
+  const message = `the order was ${order.state}, and the broker shows a live one behind it (permId ${permId})`;
+  return [{ type: 'order.doubted', reason: { code: 'alive-again', message } }];
 }
 
 const changeable = [
@@ -135,8 +143,11 @@ const changeable = [
 ] as const;
 
 /** Terms that the broker echoes and that differ from ours: an acknowledged modification, or one made elsewhere. */
-function termsSeen(order: Order, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {
+function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {
   if (isClosed(order) || status === 'cancelled' || status === 'filled' || status === 'inactive') return [];
+  // An older one beside it has the terms from before the change.
+  const newest = incarnationsOf(order).at(-1);
+  if (newest && permId !== '0' && newest.permId !== permId) return [];
   const echoed: Partial<OrderTerms> = Object.fromEntries(
     changeable.flatMap((name) => {
       const value = terms[name];
@@ -158,27 +169,67 @@ function termsSeen(order: Order, terms: BrokerOrderTerms, status: BrokerOrderSta
   return Object.keys(different).length > 0 ? [{ type: 'order.modified', terms: different }] : [];
 }
 
-function statusSeen(
-  order: Order,
-  status: BrokerOrderStatus,
-  held: string,
-  text: string,
-  filled: string | null,
-): News[] {
-  if (isClosed(order)) return [];
-  if (status === 'cancelled') {
-    if (filled !== null && compare(filled, order.filledQuantity) > 0) return [];
-    return [{ type: 'order.cancelled', reason: text ? { code: 'broker', message: text } : null }];
-  }
-  if (status === 'inactive' && !held) {
-    const noticed = order.notices.findLast((notice) => notice.code === 201);
-    const reason: Reason = noticed
-      ? { code: String(noticed.code), message: noticed.message }
-      : { code: 'inactive', message: text || 'the broker holds the order as Inactive' };
-    return [{ type: 'order.rejected', reason }];
-  }
+/** An openOrder cannot say why an order is held: as Inactive it ends only what was refused before. */
+function orderEnded(order: Order, permId: string, status: BrokerOrderStatus, text: string): News[] {
+  const reason: Reason | null = text ? { code: 'broker', message: text } : null;
+  if (status === 'cancelled' || (status === 'inactive' && refusalOf(order)))
+    return ending(order, permId, status, reason);
   return [];
 }
+
+function statusSeen(
+  order: Order,
+  permId: string,
+  { status, filled, heldBecause: held }: Extract<BrokerFact, { type: 'broker.statusSeen' }>,
+): News[] {
+  if (status === 'inactive') return held ? [] : ending(order, permId, status, null);
+  if (status !== 'cancelled' && status !== 'filled') return [];
+  // With fills that no execution explains the order has not told its whole story.
+  const isExplained = filled === null || compare(filled, filledUnder(order, permId)) <= 0;
+  return isExplained ? ending(order, permId, status, null) : [];
+}
+
+const refusalOf = (order: Order): Reason | null => {
+  const noticed = order.notices.findLast(({ code }) => code === 201);
+  return noticed ? { code: String(noticed.code), message: noticed.message } : null;
+};
+const cancellationOf = (order: Order): Reason | null => {
+  const noticed = order.notices.findLast(({ code }) => code === 202);
+  return noticed ? { code: String(noticed.code), message: noticed.message } : null;
+};
+
+/** The broker has ended one incarnation: that ends the order when no other lives. Executions alone fill an order. */
+function ending(
+  order: Order,
+  permId: string,
+  status: 'cancelled' | 'filled' | 'inactive',
+  reason: Reason | null,
+): News[] {
+  const incarnations = incarnationsOf(order);
+  const known = incarnations.find((incarnation) => incarnation.permId === permId);
+  const endedAlone: News[] =
+    known?.state === 'live' ? [{ type: 'order.incarnationEnded', permId, how: status }] : [];
+  if (isClosed(order)) return endedAlone;
+  if (incarnations.length > 1) {
+    if (known?.state !== 'live') return [];
+    const others = liveIncarnations(order).filter((incarnation) => incarnation.permId !== permId);
+    if (others.length > 0 || isFullyFilled(order)) return endedAlone;
+  }
+  if (status === 'filled') return [];
+  return [
+    status === 'inactive'
+      ? { type: 'order.rejected', reason: refusalOf(order) ?? reason ?? inactive }
+      : endOf(order, reason),
+  ];
+}
+const inactive: Reason = { code: 'inactive', message: 'the broker holds the order as Inactive' };
+
+/** The end of a session is no cancellation, if the broker says so. */
+function endOf(order: Order, reason: Reason | null): News {
+  const why = reason ?? cancellationOf(order);
+  return { type: isExpiry(why) ? 'order.expired' : 'order.cancelled', reason: why };
+}
+const isExpiry = (reason: Reason | null): boolean => reason !== null && /\bexpir/i.test(reason.message);
 
 function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.executed' }>): News[] {
   const { execution, ids } = fact;
@@ -203,8 +254,14 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
   if (revision <= newest) return [];
   const seen: News[] =
     ids.permId !== '0' && !order.permIds.includes(ids.permId)
-      ? [{ type: 'order.accepted', permId: ids.permId, alive: false, contract: null, heldBecause: '' }]
+      ? [
+          { type: 'order.accepted', permId: ids.permId, alive: false, contract: null, heldBecause: '' },
+          ...(order.permIds.length > 0 ? reopened(order, ids.permId) : []),
+        ]
       : [];
+  // An order of others is known by its terms before an execution tells whose it is.
+  if (execution.liquidation && order.origin === 'external')
+    seen.push({ type: 'order.reclassified', origin: 'liquidation' });
   return known || busted
     ? [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }]
     : [...seen, { type: 'order.filled', fill }];
@@ -217,20 +274,38 @@ function noted(order: Order, fact: Extract<BrokerFact, { type: 'broker.orderNote
     type: 'order.noticed',
     notice: { code: fact.code, message: fact.message, at: new Date(fact.at).toISOString() },
   };
-  const unacknowledged =
-    unanswered.has(order.state) && order.permIds.length === 0 && order.fills.length === 0;
+  // A late word about a number that the order no longer has.
+  if (order.refusedOrderIds?.includes(fact.orderId)) return [];
+  const unheard = order.permIds.length === 0 && order.fills.length === 0;
+  const unacknowledged = unanswered.has(order.state) && unheard;
+  const asRefusal = (): News[] => {
+    if (unacknowledged) return [{ type: 'order.rejected', reason }];
+    if (order.state === 'modifying') return [notice, { type: 'order.modifyRejected', reason }];
+    if (order.state === 'cancelling')
+      return [notice, { type: unheard ? 'order.doubted' : 'order.cancelRejected', reason }];
+    if (order.state === 'rejected')
+      return order.reason?.code === 'inactive' ? [notice, { type: 'order.rejected', reason }] : [];
+    return isClosed(order) ? [] : [notice];
+  };
+  // Once: a second refusal of a fresh number has another cause.
+  const mayRenumber = unacknowledged && order.refusedOrderIds === undefined && order.origin === 'api';
+  const isChild = order.parentClientOrderId !== undefined && order.orphaned !== true;
   switch (fact.disposition) {
     case 'refusal':
+      return asRefusal();
     case 'duplicateOrderId':
-      if (unacknowledged) return [{ type: 'order.rejected', reason }];
-      if (order.state === 'modifying') return [notice, { type: 'order.modifyRejected', reason }];
-      if (order.state === 'cancelling') return [notice, { type: 'order.cancelRejected', reason }];
-      if (order.state === 'rejected')
-        return order.reason?.code === 'inactive' ? [notice, { type: 'order.rejected', reason }] : [];
-      return isClosed(order) ? [] : [notice];
+      return mayRenumber ? [{ type: 'order.idRefused', orderId: fact.orderId, reason }] : asRefusal();
+    case 'parentUnknown':
+      if (mayRenumber && isChild) return [{ type: 'order.idRefused', orderId: fact.orderId, reason }];
+      return order.state === 'modifying' && isChild ? [notice, { type: 'order.orphaned' }] : asRefusal();
     case 'cancelled':
-      if (order.state === 'cancelling') return [{ type: 'order.cancelled', reason }];
-      return isClosed(order) ? (order.reason ? [] : [notice]) : [notice, { type: 'order.doubted', reason }];
+      if (order.state === 'cancelling')
+        return liveIncarnations(order).length > 1
+          ? [notice, { type: 'order.doubted', reason }]
+          : [endOf(order, reason)];
+      if (order.state === 'cancelled' && order.reason === null && isExpiry(reason))
+        return [{ type: 'order.expired', reason }];
+      return isClosed(order) && order.reason ? [] : [notice];
     case 'cancelTargetUnknown':
     case 'cancelTargetClosed':
       if (isClosed(order)) return [];
@@ -242,19 +317,23 @@ function noted(order: Order, fact: Extract<BrokerFact, { type: 'broker.orderNote
   }
 }
 
-/** Whether the broker states fills that no execution has explained yet. */
-export function hasUnexplainedFills(order: Order, fact: BrokerFact): boolean {
-  if (fact.type === 'broker.statusSeen') {
-    return fact.filled !== null && compare(fact.filled, order.filledQuantity) > 0;
+/** The filled total that the broker's words amount to, when it is beyond the known executions; else null. */
+export function unexplainedFills(order: Order, fact: BrokerFact): string | null {
+  switch (fact.type) {
+    case 'broker.statusSeen':
+      return beyondKnown(order, fact.ids.permId, fact.filled);
+    case 'broker.completedSeen':
+      if (fact.status !== 'filled' || isFullyFilled(order)) return null;
+      return fact.filled === null ? order.quantity : beyondKnown(order, fact.ids.permId, fact.filled);
+    case 'broker.orderSeen':
+      return fact.status === 'filled' && !isFullyFilled(order) && !isClosed(order) ? order.quantity : null;
+    default:
+      return null;
   }
-  if (fact.type === 'broker.completedSeen') {
-    return (
-      fact.status === 'filled' &&
-      !isFullyFilled(order) &&
-      !(fact.filled !== null && equals(fact.filled, order.filledQuantity))
-    );
-  }
-  return (
-    fact.type === 'broker.orderSeen' && fact.status === 'filled' && !isFullyFilled(order) && !isClosed(order)
-  );
+}
+
+function beyondKnown(order: Order, permId: string, stated: string | null): string | null {
+  const known = filledUnder(order, permId);
+  if (stated === null || compare(stated, known) <= 0) return null;
+  return add(order.filledQuantity, subtract(stated, known));
 }

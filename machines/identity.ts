@@ -31,17 +31,21 @@ export const externalOrderId = ({ permId, clientId, orderId }: Omit<BrokerOrderI
 export const idsOf = (fact: IdentifiedFact): BrokerOrderIds =>
   fact.type === 'broker.statusSeen' ? { ...fact.ids, orderRef: '' } : fact.ids;
 
-/** permId first, then our own reference, then (clientId, orderId). Undefined: an order of others, not met before. */
+/**
+ * permId first, then our own reference, then (clientId, orderId). Undefined: an order of others, not met before.
+ * `isNumbered` false: a list that carries neither client nor order id, TWS's completed orders.
+ */
 export function identify(
   index: OrderIndex,
   { permId, orderRef, clientId, orderId }: BrokerOrderIds,
+  isNumbered = true,
 ): string | undefined {
   const byPermId = permId === '0' ? undefined : lookUp(index.byPermId, permId);
   if (byPermId !== undefined) return byPermId;
   const named = orderRef ? lookUp(index.orders, orderRef) : undefined;
-  // TWS's list of completed orders carries neither client nor order id. A live order of ours carries both.
+  // Anybody may have typed our reference into TWS: an order of ours also carries our ids wherever TWS tells them.
   const isOurs =
-    named?.ticket && (clientId === index.clientId || orderId === 0 || named.order.orderId === orderId);
+    named?.ticket && (clientId === index.clientId || !isNumbered || named.order.orderId === orderId);
   if (isOurs) return orderRef;
   const byOrderId = orderId > 0 ? lookUp(index.byOrderId, orderKey(clientId, orderId)) : undefined;
   if (byOrderId !== undefined) {

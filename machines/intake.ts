@@ -1,6 +1,7 @@
 /** How what the broker says finds the desk's orders, and what the desk keeps of orders that closed. */
 import {
   type DeskContext,
+  earlyCommissionsMax,
   forgetAfterMs,
   type Handle,
   type Known,
@@ -20,8 +21,10 @@ import {
 } from './identity.ts';
 import { entries, lookUp, put, remove } from './lookup.ts';
 import type { SessionLost } from './order.machine.ts';
-import { applyFact, orderOf } from './order.ts';
+import { applyFact, type Order, orderOf } from './order.ts';
 import type { BrokerFact } from './tws.ts';
+
+type Commissioned = Extract<BrokerFact, { type: 'broker.commissioned' }>;
 
 /** A fact of the broker finds its order, wakes it when it was retired, or becomes an order of others. */
 export const routeFact: Handle = ({ context, event }, out) => {
@@ -31,23 +34,43 @@ export const routeFact: Handle = ({ context, event }, out) => {
     out.assign({ nextOrderId: Math.max(context.nextOrderId, fact.orderId) });
     return;
   }
-  if (fact.type === 'broker.commissioned') {
-    for (const [id, entry] of entries(context.orders)) {
-      if (entry.order.fills.some((fill) => fill.execId === fact.execId))
-        deliver(context, id, entry, fact, out);
-    }
-    return;
-  }
+  if (fact.type === 'broker.commissioned') return followCommission(context, fact, out);
   const id =
     fact.type === 'broker.orderNoted'
       ? lookUp(context.byOrderId, orderKey(context.clientId, fact.orderId))
-      : identify(context, idsOf(fact));
+      : identify(context, idsOf(fact), fact.type !== 'broker.completedSeen');
   if (fact.type === 'broker.executed')
     out.report({ type: 'ledger.book', clientOrderId: id ?? externalOrderId(fact.ids), fact });
   const entry = id === undefined ? undefined : lookUp(context.orders, id);
-  if (id !== undefined && entry) return deliver(context, id, entry, fact, out);
-  if (fact.type !== 'broker.orderNoted') discover(context, fact, out);
+  if (id !== undefined && entry) deliver(context, id, entry, fact, out);
+  else if (fact.type !== 'broker.orderNoted') discover(context, fact, out);
+  if (fact.type === 'broker.executed') settleEarly(context, fact, out);
 };
+
+/** A commission names an execution and nothing else. It may come before it. */
+function followCommission(context: DeskContext, fact: Commissioned, out: Outbox): void {
+  const id = lookUp(context.byExecId, fact.execId);
+  const entry = id === undefined ? undefined : lookUp(context.orders, id);
+  if (id !== undefined && entry) {
+    deliver(context, id, entry, fact, out);
+    return;
+  }
+  const early = { ...context.earlyCommissions, [fact.execId]: fact };
+  const oldest = Object.keys(early)[0];
+  const { [oldest ?? '']: _, ...newer } = early;
+  out.assign({ earlyCommissions: Object.keys(early).length > earlyCommissionsMax ? newer : early });
+}
+
+function settleEarly(
+  context: DeskContext,
+  { ids, execution }: Extract<BrokerFact, { type: 'broker.executed' }>,
+  out: Outbox,
+): void {
+  const { [execution.execId]: early, ...earlyCommissions } = context.earlyCommissions;
+  if (!early) return;
+  out.assign({ earlyCommissions });
+  out.toOrder(identify(context, ids) ?? externalOrderId(ids), early);
+}
 
 export const recordFact: Handle = ({ context, event, view }, out) => {
   const { clientOrderId, fact } = event as Of<'order.recorded'>;
@@ -55,11 +78,17 @@ export const recordFact: Handle = ({ context, event, view }, out) => {
   if (!entry) return;
   const order = view(entry);
   const closedAt = isClosed(order) ? fact.at : null;
-  let { byPermId } = context;
+  let { byPermId, byExecId } = context;
+  if (fact.type === 'order.filled' || fact.type === 'order.corrected')
+    byExecId = put(byExecId, fact.fill.execId, clientOrderId);
   for (const permId of order.permIds) {
     if (lookUp(byPermId, permId) !== clientOrderId) byPermId = put(byPermId, permId, clientOrderId);
   }
-  out.assign({ byPermId, orders: put(context.orders, clientOrderId, { ...entry, order, closedAt }) });
+  out.assign({
+    byPermId,
+    byExecId,
+    orders: put(context.orders, clientOrderId, { ...entry, order, closedAt }),
+  });
   const { conId } = order.contract;
   if (fact.type === 'order.accepted' && conId && order.contract.secType !== 'BAG') {
     out.report({ type: 'ledger.name', conId, instrument: order.instrument });
@@ -70,13 +99,13 @@ export const recordFact: Handle = ({ context, event, view }, out) => {
 
 export const restore: Handle = ({ context, event }, out) => {
   const { open, closed, nextOrderId, at } = event as Of<'desk.restored'>;
-  let { orders, byPermId, byOrderId } = context;
+  let { orders, byPermId, byOrderId, byExecId } = context;
   const index = (clientOrderId: string, entry: Known): void => {
     orders = put(orders, clientOrderId, entry);
     for (const permId of entry.order.permIds) byPermId = put(byPermId, permId, clientOrderId);
-    if (entry.order.orderId !== null) {
-      byOrderId = put(byOrderId, orderKey(context.clientId, entry.order.orderId), clientOrderId);
-    }
+    for (const { execId } of entry.order.fills) byExecId = put(byExecId, execId, clientOrderId);
+    for (const orderId of orderIdsOf(entry.order))
+      byOrderId = put(byOrderId, orderKey(context.clientId, orderId), clientOrderId);
   };
   for (const order of closed) {
     index(order.clientOrderId, {
@@ -95,7 +124,11 @@ export const restore: Handle = ({ context, event }, out) => {
     const blank =
       first.type === 'order.requested' ? orderOf(first.ticket, first.orderId, first.at) : first.order;
     const order = facts.reduce(applyFact, blank);
-    const parentOrderId = first.type === 'order.requested' ? first.parentOrderId : 0;
+    const parentOrderId = facts.reduce(
+      (known, fact) =>
+        fact.type === 'order.requested' || fact.type === 'order.renumbered' ? fact.parentOrderId : known,
+      0,
+    );
     const entry: Known = { live: true, order, ticket, parentOrderId, closedAt: null };
     out.spawn(clientOrderId, { ...entry, order: { ...blank, state: 'reviewing' } }, true);
     for (const fact of facts) out.toOrder(clientOrderId, fact);
@@ -103,15 +136,26 @@ export const restore: Handle = ({ context, event }, out) => {
     index(clientOrderId, entry);
     out.report({ type: 'gate.orderNoted', order: { ...order, state: 'working' } });
   }
-  out.assign({ orders, byPermId, byOrderId, nextOrderId: Math.max(context.nextOrderId, nextOrderId) });
+  out.assign({
+    orders,
+    byPermId,
+    byOrderId,
+    byExecId,
+    nextOrderId: Math.max(context.nextOrderId, nextOrderId),
+  });
 };
 
 export const weighLists: Handle = ({ context, event }, out) => {
   const { at, since, present } = event as Of<'desk.evidence'>;
-  const seen = new Set(present.map((ids) => identify(context, ids)));
+  const seen = new Map<string, string[]>();
+  for (const ids of present) {
+    const id = identify(context, ids);
+    if (id !== undefined) seen.set(id, [...(seen.get(id) ?? []), ids.permId]);
+  }
   for (const [id, { live, closedAt }] of entries(context.orders)) {
-    if (live && closedAt === null)
-      out.toOrder(id, { type: 'evidence.completed', at, since, present: seen.has(id) });
+    if (!live || closedAt !== null) continue;
+    const permIds = seen.get(id) ?? [];
+    out.toOrder(id, { type: 'evidence.completed', at, since, present: permIds.length > 0, permIds });
   }
 };
 
@@ -123,7 +167,7 @@ export const tellOpenOrders: Handle = ({ context, event }, out) => {
 
 export const sweep: Handle = ({ context, event }, out) => {
   const { at } = event as Of<'desk.sweep'>;
-  let { orders, byPermId, byOrderId } = context;
+  let { orders, byPermId, byOrderId, byExecId } = context;
   for (const [id, entry] of entries(context.orders)) {
     if (entry.closedAt === null || at - entry.closedAt < retireAfterMs) continue;
     if (entry.live) {
@@ -132,12 +176,17 @@ export const sweep: Handle = ({ context, event }, out) => {
     } else if (at - entry.closedAt > forgetAfterMs) {
       orders = remove(orders, id);
       for (const permId of entry.order.permIds) byPermId = remove(byPermId, permId);
-      if (entry.order.orderId !== null)
-        byOrderId = remove(byOrderId, orderKey(context.clientId, entry.order.orderId));
+      for (const { execId } of entry.order.fills) byExecId = remove(byExecId, execId);
+      for (const orderId of orderIdsOf(entry.order))
+        byOrderId = remove(byOrderId, orderKey(context.clientId, orderId));
     }
   }
-  out.assign({ orders, byPermId, byOrderId });
+  out.assign({ orders, byPermId, byOrderId, byExecId });
 };
+
+/** Its order id, and those that TWS refused: a late word about them is still about this order. */
+const orderIdsOf = ({ orderId, refusedOrderIds }: Order): readonly number[] =>
+  orderId === null ? [] : [...(refusedOrderIds ?? []), orderId];
 
 function deliver(context: DeskContext, id: string, entry: Known, fact: BrokerFact, out: Outbox): void {
   if (!entry.live) {

@@ -1,7 +1,9 @@
 /** One order from intent to last fill. Closed is a tag: late fills, corrections and commissions still arrive. */
 import { assign, enqueueActions, raise, setup } from 'xstate';
+import { type Alarm, alarmsOf, doubtAlarm, resolutionAlarm } from './alarm.ts';
 import { compare } from './decimal.ts';
-import { hasUnexplainedFills, interpret } from './evidence.ts';
+import { interpret, unexplainedFills } from './evidence.ts';
+import { hasSurvivor, incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
 import {
   applyFact,
   isFullyFilled,
@@ -23,14 +25,16 @@ export interface OrderInput {
 }
 
 interface OrderContext extends OrderInput {
-  /** a cancel was asked for and neither granted nor refused; it survives a lost session */
-  readonly cancelWanted: boolean;
   /** complete answers of the broker in which a doubtful order did not occur */
   readonly absences: number;
   /** how often evidence was asked for in this doubt */
   readonly asked: number;
   /** what the broker states beyond the known executions */
   readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
+  /** permId of a live incarnation -> complete lists, in a row, without it */
+  readonly vanished: Readonly<Record<string, number>>;
+  /** when this doubt began, ms since the epoch */
+  readonly doubtSince: number;
   /** time of the newest event, ms since the epoch */
   readonly lastAt: number;
 }
@@ -49,6 +53,8 @@ export type EvidenceCompleted = {
   readonly at: number;
   readonly since: number;
   readonly present: boolean;
+  /** those of its broker orders that are open; absent: not told */
+  readonly permIds?: readonly string[];
 };
 type DispatchWithheld = {
   readonly type: 'dispatch.withheld';
@@ -59,6 +65,8 @@ type DispatchWithheld = {
 
 /** Executions have had their time to arrive. */
 type OrderLagged = { readonly type: 'order.lagged' };
+/** The broker announced a cancellation that nobody asked for; its status has had its time to follow. */
+type EndAnnounced = { readonly type: 'order.endAnnounced' };
 
 export type OrderEvent =
   | OrderFact
@@ -67,13 +75,24 @@ export type OrderEvent =
   | SessionLost
   | EvidenceCompleted
   | DispatchWithheld
-  | OrderLagged;
+  | OrderLagged
+  | EndAnnounced;
 
 /** What an order tells its desk. */
 export type OrderReport =
   | { readonly type: 'order.recorded'; readonly clientOrderId: string; readonly fact: OrderFact }
   | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: OrderEvent }
   | { readonly type: 'order.evidenceWanted'; readonly clientOrderId: string; readonly why: string }
+  /** something that people must know */
+  | ({ readonly type: 'order.alerted'; readonly clientOrderId: string; readonly at: number } & Alarm)
+  /** TWS refused its order id: the desk may give it another, once */
+  | {
+      readonly type: 'order.renumberWanted';
+      readonly clientOrderId: string;
+      readonly orderId: number;
+      readonly reason: Reason;
+      readonly at: number;
+    }
   | TwsCommand;
 
 /** No answer for so long after the bytes left: in doubt. */
@@ -96,8 +115,13 @@ export const orderMachine = setup({
     wakesAs: ({ context }, params: { state: Order['state'] }) => context.order.state === params.state,
     isAlive: ({ event }) => event.type === 'order.accepted' && event.alive,
     isAliveAndUnwanted: ({ context, event }) =>
-      event.type === 'order.accepted' && event.alive && context.cancelWanted,
-    completesOrder: ({ context, event }) => isFullyFilled(applyFact(context.order, asFact(event))),
+      event.type === 'order.accepted' && event.alive && isUnwanted(context.order),
+    completesOrder: ({ context, event }) => isComplete(applyFact(context.order, asFact(event))),
+    leavesSurvivor: ({ context, event }) =>
+      event.type === 'evidence.completed' &&
+      event.present &&
+      event.since > context.lastAt &&
+      hasSurvivor(context.order),
     isProvenAbsent: ({ context, event }) =>
       event.type === 'evidence.completed' &&
       !event.present &&
@@ -125,31 +149,37 @@ export const orderMachine = setup({
     /** Works the fact in and hands it to the desk when it is news. */
     record: enqueueActions(({ context, event, enqueue }) => {
       const fact = asFact(event);
-      enqueue.assign({ order: applyFact(context.order, fact), lastAt: fact.at });
-      if (fact.seq === undefined && !context.replaying) {
-        enqueue.sendParent({
-          type: 'order.recorded',
-          clientOrderId: context.order.clientOrderId,
-          fact,
-        } satisfies OrderReport);
-      }
+      const order = applyFact(context.order, fact);
+      enqueue.assign({ order, lastAt: fact.at });
+      if (context.replaying) return;
+      const { clientOrderId } = order;
+      const tell = (report: OrderReport): void => enqueue.sendParent(report);
+      if (fact.seq === undefined) tell({ type: 'order.recorded', clientOrderId, fact });
+      for (const alarm of alarmsOf(context.order, fact, order))
+        tell({ type: 'order.alerted', clientOrderId, at: fact.at, ...alarm });
     }),
-    becomes: assign(({ context }, params: { state: Order['state'] }) => ({
-      order: context.order.state === params.state ? context.order : { ...context.order, state: params.state },
-    })),
+    becomes: enqueueActions(({ context, enqueue }, params: { state: Order['state'] }) => {
+      const { order, lastAt: at, doubtSince: since } = context;
+      if (order.state === params.state) return;
+      enqueue.assign({ order: { ...order, state: params.state } });
+      if (params.state === 'inDoubt') enqueue.assign({ doubtSince: at });
+      if (context.replaying) return;
+      const { clientOrderId } = order;
+      const tell = (alarm: Alarm): void =>
+        enqueue.sendParent({ type: 'order.alerted', clientOrderId, at, ...alarm } satisfies OrderReport);
+      if (params.state === 'inDoubt') tell(doubtAlarm(order, at));
+      if (order.state === 'inDoubt') tell(resolutionAlarm(order, params.state, { since, at }));
+    }),
     weighEvidence: enqueueActions(({ context, event, enqueue }) => {
       const fact = event as BrokerFact;
-      if (hasUnexplainedFills(context.order, fact)) {
-        const stated =
-          fact.type === 'broker.statusSeen' || fact.type === 'broker.completedSeen'
-            ? {
-                filled: fact.filled ?? context.order.quantity,
-                averagePrice: 'averagePrice' in fact ? fact.averagePrice : null,
-              }
-            : { filled: context.order.quantity, averagePrice: null };
-        enqueue.assign({ stated, lastAt: fact.at });
+      const filled = unexplainedFills(context.order, fact);
+      if (filled !== null) {
+        const averagePrice = fact.type === 'broker.statusSeen' ? fact.averagePrice : null;
+        enqueue.assign({ stated: { filled, averagePrice }, lastAt: fact.at });
         enqueue.raise({ type: 'order.lagged' }, { delay: 'executionLag', id: 'executionLag' });
       }
+      if (fact.type === 'broker.orderNoted' && fact.disposition === 'cancelled')
+        enqueue.raise({ type: 'order.endAnnounced' }, { delay: 'executionLag', id: 'endAnnounced' });
       for (const news of interpret(context.order, fact)) enqueue.raise(news);
     }),
     askForLaggingExecutions: enqueueActions(({ context, enqueue }) => {
@@ -166,7 +196,7 @@ export const orderMachine = setup({
       enqueue.sendParent({
         type: 'tws.place',
         orderId: context.order.orderId,
-        parentOrderId: context.parentOrderId,
+        parentOrderId: context.order.orphaned ? 0 : context.parentOrderId,
         ticket: context.ticket,
         modification: false,
       } satisfies OrderReport);
@@ -176,7 +206,7 @@ export const orderMachine = setup({
       enqueue.sendParent({
         type: 'tws.place',
         orderId: context.order.orderId,
-        parentOrderId: context.parentOrderId,
+        parentOrderId: context.order.orphaned ? 0 : context.parentOrderId,
         ticket: {
           ...context.ticket,
           ...termsOf(context.order),
@@ -194,8 +224,58 @@ export const orderMachine = setup({
         orderId: context.order.orderId,
       } satisfies OrderReport);
     }),
-    wantCancel: assign({ cancelWanted: true }),
-    dropCancel: assign({ cancelWanted: false }),
+    adoptNumber: assign(({ event }) => ({
+      parentOrderId: (event as Extract<OrderFact, { type: 'order.renumbered' }>).parentOrderId,
+    })),
+    wantNumber: enqueueActions(({ context, event, enqueue }) => {
+      if (context.replaying) return;
+      const { clientOrderId, orderId, reason, at } = event as Extract<OrderFact, { type: 'order.idRefused' }>;
+      enqueue.sendParent({
+        type: 'order.renumberWanted',
+        clientOrderId,
+        orderId,
+        reason,
+        at,
+      } satisfies OrderReport);
+    }),
+    /** A change that was made durable while the order went another way: nothing of it was sent. */
+    refuseChange: enqueueActions(({ context, event, enqueue }) => {
+      if (context.replaying) return;
+      const { clientOrderId, state } = context.order;
+      const message = `the order is ${state}: the change was not sent`;
+      enqueue.raise({
+        type: 'order.modifyRejected',
+        clientOrderId,
+        at: (event as OrderFact).at,
+        reason: { code: 'order-busy', message },
+      });
+    }),
+    doubtAnnouncedEnd: raise(({ context }) =>
+      doubt(
+        context,
+        context.lastAt + executionLagMs,
+        'end-announced',
+        'the broker announced a cancellation, and no status followed',
+      ),
+    ),
+    /** An older broker order that the complete lists don't contain any more was replaced by the newer. */
+    followVanished: enqueueActions(({ context, event, enqueue }) => {
+      const { permIds, at, since } = event as EvidenceCompleted;
+      if (permIds === undefined || since <= context.lastAt) return;
+      const { clientOrderId } = context.order;
+      const live = liveIncarnations(context.order);
+      const newest = incarnationsOf(context.order).at(-1)?.permId;
+      const missing = live.filter(({ permId }) => permId !== newest && !permIds.includes(permId));
+      const vanished = Object.fromEntries(
+        missing.map(({ permId }) => [permId, (context.vanished[permId] ?? 0) + 1]),
+      );
+      enqueue.assign({ vanished });
+      const gone = missing.filter(({ permId }) => (vanished[permId] ?? 0) >= absencesMin);
+      for (const { permId } of gone)
+        enqueue.raise({ type: 'order.incarnationEnded', clientOrderId, at, permId, how: 'replaced' });
+      if (gone.length > 0 && gone.length === live.length && !isFullyFilled(context.order))
+        enqueue.raise({ type: 'order.cancelled', clientOrderId, at, reason: null });
+    }),
     noteCancelRequest: enqueueActions(({ context, event, enqueue }) => {
       enqueue.raise({
         type: 'order.cancelRequested',
@@ -256,15 +336,19 @@ export const orderMachine = setup({
       averagePrice: context.stated?.averagePrice ?? null,
     })),
     countAbsence: assign({ absences: ({ context }) => context.absences + 1 }),
-    beginDoubt: assign({ absences: 0, asked: 0 }),
+    /** A cancel that reaches nothing must not turn doubt into a quick circle: the gaps go on growing. */
+    beginDoubt: assign(({ context }) => ({
+      absences: 0,
+      asked: isUnwanted(context.order) ? context.asked : 0,
+    })),
+    askAtOnce: enqueueActions(({ context, enqueue }) => {
+      if (context.asked > 0) return;
+      enqueue.assign({ asked: 1 });
+      if (!context.replaying) enqueue.sendParent(question(context.order));
+    }),
     askForEvidence: enqueueActions(({ context, enqueue }) => {
       enqueue.assign({ asked: context.asked + 1 });
-      if (context.replaying) return;
-      enqueue.sendParent({
-        type: 'order.evidenceWanted',
-        clientOrderId: context.order.clientOrderId,
-        why: context.order.reason?.message ?? 'in doubt',
-      } satisfies OrderReport);
+      if (!context.replaying) enqueue.sendParent(question(context.order));
     }),
     endReplay: assign(({ event }) => ({ replaying: false, lastAt: (event as OrderCommand).at })),
     noteSurprise: enqueueActions(({ context, event, enqueue }) => {
@@ -288,7 +372,8 @@ export const orderMachine = setup({
   id: 'order',
   context: ({ input }) => ({
     ...input,
-    cancelWanted: false,
+    vanished: {},
+    doubtSince: Date.parse(input.order.updatedAt),
     absences: 0,
     asked: 0,
     stated: null,
@@ -298,6 +383,13 @@ export const orderMachine = setup({
   on: {
     'broker.*': { actions: 'weighEvidence' },
     'order.lagged': { actions: 'askForLaggingExecutions' },
+    'order.endAnnounced': {},
+    'order.idRefused': { actions: ['record', 'wantNumber'] },
+    'order.renumbered': { actions: ['record', 'adoptNumber'] },
+    'order.incarnationEnded': { actions: 'record' },
+    'order.orphaned': { actions: 'record' },
+    'order.reclassified': { actions: 'record' },
+    'order.modifyRequested': { actions: ['record', 'refuseChange'] },
     'order.sent': { actions: 'record' },
     'order.accepted': { actions: 'record' },
     'order.commissioned': { actions: 'record' },
@@ -355,8 +447,14 @@ export const orderMachine = setup({
         'order.cancelled': { target: 'cancelled', actions: 'record' },
         'order.expired': { target: 'expired', actions: 'record' },
         'order.withheld': { target: 'denied', actions: 'record' },
+        'order.renumbered': {
+          target: 'submitting',
+          reenter: true,
+          actions: ['record', 'adoptNumber', 'place'],
+        },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
-        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.endAnnounced': { actions: 'doubtAnnouncedEnd' },
+        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'sendCancel'] },
         'order.cancel': { actions: 'noteCancelRequest' },
         'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
         'session.lost': { actions: 'doubtLostSession' },
@@ -379,9 +477,14 @@ export const orderMachine = setup({
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
         ],
+        'order.incarnationEnded': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
         'order.modifyRequested': { target: 'modifying', actions: ['record', 'placeChange'] },
+        'order.endAnnounced': { actions: 'doubtAnnouncedEnd' },
         'order.cancel': { actions: 'noteCancelRequest' },
-        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'sendCancel'] },
         'order.cancelled': { target: 'cancelled', actions: 'record' },
         'order.expired': { target: 'expired', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },
@@ -389,6 +492,7 @@ export const orderMachine = setup({
         'evidence.completed': [
           { guard: 'hasStatedFills', actions: 'acceptStatement' },
           { guard: 'isAbsent', actions: 'doubtAbsent' },
+          { actions: 'followVanished' },
         ],
       },
     },
@@ -401,13 +505,20 @@ export const orderMachine = setup({
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { target: 'working', actions: 'record' },
         ],
+        'order.incarnationEnded': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.orphaned': { target: 'modifying', reenter: true, actions: ['record', 'placeChange'] },
+        'order.modifyRequested': { actions: 'noteSurprise' },
         'order.modifyRejected': { target: 'working', actions: 'record' },
+        'order.endAnnounced': { actions: 'doubtAnnouncedEnd' },
         'order.filled': [
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
         ],
         'order.cancel': { actions: 'noteCancelRequest' },
-        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'wantCancel', 'sendCancel'] },
+        'order.cancelRequested': { target: 'cancelling', actions: ['record', 'sendCancel'] },
         'order.cancelled': { target: 'cancelled', actions: 'record' },
         'order.expired': { target: 'expired', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },
@@ -427,8 +538,12 @@ export const orderMachine = setup({
       entry: { type: 'becomes', params: { state: 'cancelling' } },
       after: { cancelPatience: { target: 'cancelling', reenter: true, actions: 'askForEvidence' } },
       on: {
-        'order.cancelled': { target: 'cancelled', actions: ['record', 'dropCancel'] },
-        'order.cancelRejected': { target: 'working', actions: ['record', 'dropCancel'] },
+        'order.incarnationEnded': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: ['record', 'askForEvidence'] },
+        ],
+        'order.cancelled': { target: 'cancelled', actions: 'record' },
+        'order.cancelRejected': { target: 'working', actions: 'record' },
         'order.filled': [
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
@@ -453,12 +568,14 @@ export const orderMachine = setup({
         'evidence.completed': [
           { guard: 'hasStatedFills', actions: 'acceptStatement' },
           { guard: 'isAbsent', actions: 'doubtAbsent' },
+          { guard: 'leavesSurvivor', actions: ['followVanished', 'sendCancel'] },
+          { actions: 'followVanished' },
         ],
       },
     },
     inDoubt: {
       tags: ['open', 'inDoubt'],
-      entry: [{ type: 'becomes', params: { state: 'inDoubt' } }, 'beginDoubt', 'askForEvidence'],
+      entry: [{ type: 'becomes', params: { state: 'inDoubt' } }, 'beginDoubt', 'askAtOnce'],
       initial: 'asking',
       states: {
         asking: {
@@ -466,6 +583,11 @@ export const orderMachine = setup({
         },
       },
       on: {
+        'order.incarnationEnded': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
+        'order.renumbered': { target: 'submitting', actions: ['record', 'adoptNumber', 'place'] },
         'order.accepted': [
           { guard: 'isAliveAndUnwanted', target: 'cancelling', actions: ['record', 'sendCancel'] },
           { guard: 'isAlive', target: 'working', actions: 'record' },
@@ -481,9 +603,9 @@ export const orderMachine = setup({
         ],
         'order.modified': { actions: 'record' },
         'order.cancel': { actions: 'noteCancelRequest' },
-        'order.cancelRequested': { actions: ['record', 'wantCancel', 'sendCancel'] },
-        'order.cancelRejected': { actions: ['record', 'dropCancel'] },
-        'order.cancelled': { target: 'cancelled', actions: ['record', 'dropCancel'] },
+        'order.cancelRequested': { actions: ['record', 'sendCancel'] },
+        'order.cancelRejected': { actions: 'record' },
+        'order.cancelled': { target: 'cancelled', actions: 'record' },
         'order.expired': { target: 'expired', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },
         'order.withheld': { target: 'denied', actions: 'record' },
@@ -492,7 +614,8 @@ export const orderMachine = setup({
         'evidence.completed': [
           { guard: 'hasStatedFills', actions: 'acceptStatement' },
           { guard: 'isProvenAbsent', actions: 'concludeAbsent' },
-          { guard: 'isMissing', actions: 'countAbsence' },
+          { guard: 'isMissing', actions: ['countAbsence', 'followVanished'] },
+          { actions: 'followVanished' },
         ],
       },
     },
@@ -502,6 +625,7 @@ export const orderMachine = setup({
       on: {
         'order.filled': { actions: 'record' },
         'order.corrected': { actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.cancel': {},
       },
     },
@@ -513,7 +637,8 @@ export const orderMachine = setup({
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
         ],
-        'order.accepted': { actions: 'record' },
+        'order.expired': { target: 'expired', actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.cancel': {},
       },
     },
@@ -525,6 +650,7 @@ export const orderMachine = setup({
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
         ],
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.cancel': {},
       },
     },
@@ -548,12 +674,21 @@ export const orderMachine = setup({
         'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
         'order.filled': [
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
+          { target: 'working', actions: 'record' },
         ],
         'order.cancel': {},
       },
     },
   },
+});
+
+/** A cancel was asked for and not refused. */
+const isUnwanted = (order: Order): boolean => order.cancelRequestedAt !== undefined;
+
+const question = ({ clientOrderId, reason }: Order): OrderReport => ({
+  type: 'order.evidenceWanted',
+  clientOrderId,
+  why: reason?.message ?? 'in doubt',
 });
 
 function doubt(context: OrderContext, at: number, code: string, message: string): OrderFact {

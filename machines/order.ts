@@ -1,5 +1,6 @@
 /** The vocabulary of orders: intents, facts, and the view that facts add up to. */
 import { add, compare, type Decimal, divide, equals, isZero, larger, multiply, subtract } from './decimal.ts';
+import { type Incarnation, type IncarnationState, withEnded, withIncarnation } from './incarnation.ts';
 import type { Contract } from './instrument.ts';
 
 export const orderTypes = [
@@ -123,6 +124,14 @@ export interface Order extends OrderTerms {
   readonly commission: Decimal | null;
   readonly orderId: number | null;
   readonly permIds: readonly string[];
+  /** the broker orders behind `permIds`, oldest first, each with its own end */
+  readonly incarnations?: readonly Incarnation[];
+  /** ids that TWS refused as used before or with a parent that it does not know; nothing entered the book under them */
+  readonly refusedOrderIds?: readonly number[];
+  /** true: its parent is gone from the broker's book, it stands on its own */
+  readonly orphaned?: boolean;
+  /** a cancel was asked for and not refused; RFC 3339 */
+  readonly cancelRequestedAt?: string;
   readonly version: number;
   readonly reason: Reason | null;
   readonly notices: readonly Notice[];
@@ -177,6 +186,20 @@ export type OrderFact = OrderFactBase &
         readonly contract: Contract | null;
         readonly heldBecause: string;
       }
+    /** one of several broker orders has ended, others live */
+    | {
+        readonly type: 'order.incarnationEnded';
+        readonly permId: string;
+        readonly how: Exclude<IncarnationState, 'live'>;
+      }
+    /** TWS refused the order id, or the parent's: nothing entered the book */
+    | { readonly type: 'order.idRefused'; readonly orderId: number; readonly reason: Reason }
+    /** the same intent under a fresh order id */
+    | { readonly type: 'order.renumbered'; readonly orderId: number; readonly parentOrderId: number }
+    /** the broker does not know its parent any more: changes go without it */
+    | { readonly type: 'order.orphaned' }
+    /** an order of others turns out to be the broker's own liquidation */
+    | { readonly type: 'order.reclassified'; readonly origin: OrderOrigin }
     | { readonly type: 'order.filled'; readonly fill: Fill }
     /** a later revision of a known execution; quantity `"0"` busts it */
     | { readonly type: 'order.corrected'; readonly fill: Fill; readonly replaces: string }
@@ -293,14 +316,25 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
       return { ...fact.order, version: order.version };
     case 'order.sent':
       return order;
+    case 'order.doubted':
+      return { ...order, reason: fact.reason };
     case 'order.withheld':
     case 'order.rejected':
-    case 'order.doubted':
+      return { ...ended(order, 'inactive'), reason: fact.reason };
+    case 'order.incarnationEnded':
+      return { ...order, incarnations: withEnded(order.incarnations ?? [], fact.how, fact.permId) };
+    case 'order.idRefused':
       return {
         ...order,
+        refusedOrderIds: [...(order.refusedOrderIds ?? []), fact.orderId],
         reason: fact.reason,
-        pendingChange: fact.type === 'order.doubted' ? order.pendingChange : null,
       };
+    case 'order.renumbered':
+      return { ...order, orderId: fact.orderId, reason: null };
+    case 'order.orphaned':
+      return { ...order, orphaned: true };
+    case 'order.reclassified':
+      return { ...order, origin: fact.origin };
     case 'order.accepted': {
       const permIds =
         fact.permId === '0' || order.permIds.includes(fact.permId)
@@ -311,6 +345,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
         ...free,
         ...(fact.heldBecause ? { heldBecause: fact.heldBecause } : {}),
         permIds,
+        incarnations: withIncarnation(order.incarnations ?? [], fact.permId, fact.alive),
         contract: fact.contract ? { ...order.contract, ...fact.contract } : order.contract,
         reason: fact.alive ? null : order.reason,
       };
@@ -354,16 +389,24 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
     case 'order.modifyRejected':
       return { ...order, pendingChange: null, reason: fact.reason };
     case 'order.cancelRequested':
-      return { ...order, reason: null };
-    case 'order.cancelRejected':
-      return { ...order, reason: fact.reason };
+      return { ...order, cancelRequestedAt: iso(fact.at), reason: null };
+    case 'order.cancelRejected': {
+      const { cancelRequestedAt: _, ...kept } = order;
+      return { ...kept, reason: fact.reason };
+    }
     case 'order.cancelled':
     case 'order.expired':
-      return { ...order, reason: fact.reason ?? order.reason, pendingChange: null };
+      return { ...ended(order, 'cancelled'), reason: fact.reason ?? order.reason };
     case 'order.noticed':
       return { ...order, notices: [...order.notices, fact.notice].slice(-noticesPerOrderMax) };
   }
 }
+
+const ended = (order: Order, how: IncarnationState): Order => ({
+  ...order,
+  ...(order.incarnations ? { incarnations: withEnded(order.incarnations, how) } : {}),
+  pendingChange: null,
+});
 
 /** The changed terms of `change` that differ from what the order has. */
 export function effectiveChange(order: OrderTerms, change: Partial<OrderTerms>): Partial<OrderTerms> {

@@ -265,6 +265,13 @@ export const runtimeMachine = setup({
         });
       }
     }),
+    alertOrder: enqueueActions(({ event, enqueue }) => {
+      const { clientOrderId, at, alert, detail } = event as Of<'order.alerted'>;
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [{ kind: 'alert', at, event: alert, detail: { clientOrderId, ...detail } }],
+      });
+    }),
     alertSurprise: enqueueActions(({ context, event, enqueue }) => {
       const { type, clientOrderId, fact } = event as Of<'order.surprised'>;
       const entry: JournalEntry = {
@@ -436,6 +443,7 @@ export const runtimeMachine = setup({
         'journal.committed': { actions: 'toDesk' },
         'journal.failed': { actions: 'toDesk' },
         'order.surprised': { actions: 'alertSurprise' },
+        'order.alerted': { actions: 'alertOrder' },
         'tws.place': { actions: 'toTws' },
         'tws.cancel': { actions: 'toTws' },
         'tws.cancelAll': { actions: 'toTws' },

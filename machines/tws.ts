@@ -141,6 +141,8 @@ export type OrderNoteDisposition =
   | 'refusal'
   /** the order id was used before: nothing entered the book (103) */
   | 'duplicateOrderId'
+  /** the parent that the order names is not in the book (135): refuses the order or its change */
+  | 'parentUnknown'
   /** the broker cancelled the order (202) */
   | 'cancelled'
   /** the order to cancel is not in the book (10147) */

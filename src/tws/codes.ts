@@ -51,6 +51,7 @@ const single: ReadonlyMap<number, CodeMeaning> = new Map<number, CodeMeaning>([
   [101, { means: 'too many market-data lines', request: 'busy', line: ends(60_000) }],
   [102, { means: 'ticker id used twice', request: 'failure', line: ends(1_000) }],
   [103, { means: 'order id used before', order: 'duplicateOrderId' }],
+  [135, { means: 'the order, or its parent, is not in the book', order: 'parentUnknown' }],
   [136, { means: 'this order cannot be cancelled' }],
   [161, { means: 'cancel of an order that is in no state to be cancelled', order: 'cancelTargetClosed' }],
   [162, { means: 'historical data: no data, pacing, or refused; the text tells which', request: 'failure' }],
