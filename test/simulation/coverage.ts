@@ -1,10 +1,12 @@
 /** What a number of runs has touched: which word met an order in which state, and which faults struck. */
 import { orderStates } from '../../machines/order.ts';
-import { chances } from './plan.ts';
+import { chances, disturbances } from './plan.ts';
 
 export interface Coverage {
   noteCell(state: string, word: string): void;
   noteFault(name: string): void;
+  /** Open states in which no order was ever met, and faults that never struck. */
+  untouched(): readonly string[];
   /** As a table for people. */
   print(): string;
 }
@@ -23,6 +25,14 @@ export function createCoverage(): Coverage {
     },
     noteFault(name) {
       faults.set(name, (faults.get(name) ?? 0) + 1);
+    },
+    untouched() {
+      const met = new Set([...cells.values()].flatMap((row) => [...row.keys()]));
+      const names: readonly string[] = [...chances, ...disturbances];
+      return [
+        ...orderStates.filter((state) => !met.has(state)),
+        ...names.filter((name) => !faults.get(name)),
+      ];
     },
     print() {
       const words = [...cells.keys()].filter((word) => !word.startsWith('xstate.')).sort();

@@ -66,6 +66,8 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
   let isUp = true;
   let incarnation = 0;
   let idTakenUntil = 0;
+  /** when the newest command is taken: later ones are not earlier */
+  let takenAt = 0;
   let hasDialog = false;
   let behindDialog: (() => void)[] = [];
 
@@ -85,8 +87,12 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
 
   function arrive(to: Line, word: TwsWord): void {
     if (!to.isOpen) return;
-    if (to.isFrozen) to.frozen.push(word);
-    else to.client.hear(word);
+    if (to.isFrozen) {
+      to.frozen.push(word);
+      return;
+    }
+    to.client.hear(word);
+    strayErrors(word);
   }
 
   function sayFact(fact: BrokerFact | null, question = -1): void {
@@ -149,10 +155,18 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
       orderIds.use(line?.client.clientId ?? clientId, orderId);
       sayFact(openOrderFact(order, at), question);
     } else sayFact(statusFact(order, at), question);
-    if (question >= 0 || orderId <= 0) return;
-    if (dice.strikes('strayNotice')) {
+    if (question < 0 && orderId > 0 && dice.strikes('strayNotice')) {
       note(orderId, dice.oneOf('strayNotice', [399, 2109, 10349, 404, 77777]), 'a word about a live order');
     }
+  }
+
+  /** Errors that mean nothing, on an order that the client has just been told of. */
+  function strayErrors(word: TwsWord): void {
+    if (word.kind !== 'fact' || word.question >= 0) return;
+    const { fact } = word;
+    if (fact.type !== 'broker.orderSeen' && fact.type !== 'broker.statusSeen') return;
+    const { orderId } = fact.ids;
+    if (orderId <= 0) return;
     if (dice.strikes('strayRefusal'))
       note(orderId, dice.oneOf('strayRefusal', [201, 110, 103]), 'a refusal that refuses nothing');
     if (dice.strikes('strayCancelled')) note(orderId, 202, 'Order Canceled - reason:');
@@ -291,7 +305,12 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
       }
       const isHeld = dice.strikes('holdCommand');
       if (isHeld) trace('fault', 'the command is held');
-      after(isHeld ? dice.between('holdCommand', 500, 20_000) : dice.between('latency', 0, 8), run);
+      if (isHeld) {
+        after(dice.between('holdCommand', 500, 20_000), run);
+        return;
+      }
+      takenAt = Math.max(takenAt, clock.now() + dice.between('latency', 0, 8));
+      after(takenAt - clock.now(), run);
     },
     probe(client: Client): void {
       if (line?.client === client) say({ kind: 'time' });

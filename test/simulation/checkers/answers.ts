@@ -12,6 +12,11 @@ export const answersAgree = (): Checker => {
           observation.requestId,
           observation.tickets.map(({ clientOrderId }) => clientOrderId),
         );
+      if (observation.type === 'durable' && observation.entry.kind === 'order') {
+        const { fact } = observation.entry;
+        if (fact.type === 'order.renumbered' && created.has(fact.clientOrderId))
+          created.set(fact.clientOrderId, fact.orderId);
+      }
       if (observation.type !== 'answered') return;
       const { requestId, answer } = observation;
       const names = asks.get(requestId);

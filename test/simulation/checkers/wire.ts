@@ -29,14 +29,20 @@ export const onlyWhatWasAsked = (): Checker => {
       }
       if (observation.type === 'durable' && observation.entry.kind === 'order') {
         const { fact } = observation.entry;
+        const { clientOrderId } = fact;
+        const intent = intents.get(clientOrderId);
         if (fact.type === 'order.requested') {
-          const { clientOrderId, ticket, orderId } = fact;
+          const { ticket, orderId } = fact;
           if (!asked.has(clientOrderId)) yield `nobody asked for ${clientOrderId}`;
-          if (intents.has(clientOrderId)) yield `${clientOrderId} was requested twice`;
+          if (intent) yield `${clientOrderId} was requested twice`;
           intents.set(clientOrderId, { ticket, orderId });
         }
+        // Refused for its number, and asked for again under a fresh one.
+        if (fact.type === 'order.renumbered' && intent)
+          intents.set(clientOrderId, { ...intent, orderId: fact.orderId });
         if (fact.type === 'order.modifyRequested')
-          changes.set(fact.clientOrderId, (changes.get(fact.clientOrderId) ?? 0) + 1);
+          // A child whose parent is gone is refused once, and changed on its own.
+          changes.set(clientOrderId, (changes.get(clientOrderId) ?? 0) + 2);
         return;
       }
       if (observation.type !== 'placed') return;
