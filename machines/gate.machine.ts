@@ -9,10 +9,11 @@ import {
   type GateLimits,
   type GateQuestion,
   positionKey,
+  reversals,
   review,
 } from './gate.ts';
 import type { PositionRow } from './ledger.ts';
-import type { Order, Reason } from './order.ts';
+import type { Order, Reason, Side } from './order.ts';
 
 export type TradingState = 'open' | 'reducing' | 'halted';
 export interface LatchedReason extends Reason {
@@ -46,6 +47,18 @@ export type GateEvent =
   | { readonly type: 'gate.orderNoted'; readonly order: Order }
   | { readonly type: 'gate.positionNoted'; readonly position: PositionRow }
   | { readonly type: 'gate.pnlNoted'; readonly account: string; readonly daily: string }
+  | {
+      readonly type: 'gate.uncertaintyNoted';
+      readonly positions: readonly { readonly account: string; readonly instrument: string }[];
+    }
+  /** the broker closed a position by itself, to cover margin */
+  | {
+      readonly type: 'gate.liquidated';
+      readonly account: string;
+      readonly instrument: string;
+      readonly side: Side;
+      readonly at: number;
+    }
   | { readonly type: 'gate.accountsNoted'; readonly accounts: readonly string[] }
   | { readonly type: 'gate.release'; readonly clientOrderIds: readonly string[] }
   | {
@@ -55,6 +68,8 @@ export type GateEvent =
     };
 
 export type GateReport =
+  /** open orders that would now turn a position round */
+  | { readonly type: 'gate.reversing'; readonly clientOrderIds: readonly string[]; readonly at: number }
   | {
       readonly type: 'gate.reviewed';
       readonly requestId: string;
@@ -144,6 +159,29 @@ export const gateMachine = setup({
       const { account, daily } = event as Extract<GateEvent, { type: 'gate.pnlNoted' }>;
       return { dailyPnl: { ...context.dailyPnl, [account]: daily } };
     }),
+    followUncertainty: assign(({ event }) => ({
+      uncertain: (event as Extract<GateEvent, { type: 'gate.uncertaintyNoted' }>).positions.map(
+        ({ account, instrument }) => positionKey(account, instrument),
+      ),
+    })),
+    callReversals: enqueueActions(({ context, event, enqueue }) => {
+      const { account, instrument, side, at } = event as Extract<GateEvent, { type: 'gate.liquidated' }>;
+      const clientOrderIds = reversals(context, account, instrument, side);
+      if (clientOrderIds.length === 0) return;
+      enqueue.sendParent({ type: 'gate.reversing', clientOrderIds, at } satisfies GateReport);
+    }),
+    latchLiquidation: enqueueActions(({ event, enqueue }) => {
+      const { account, instrument, at } = event as Extract<GateEvent, { type: 'gate.liquidated' }>;
+      const reasons = [
+        {
+          code: 'liquidation',
+          message: `the broker liquidated ${instrument} in ${account}: only reducing orders until a person opens trading again`,
+          since: new Date(at).toISOString(),
+        },
+      ];
+      enqueue.assign({ reasons });
+      enqueue.sendParent({ type: 'trading.changed', state: 'reducing', reasons, at } satisfies GateReport);
+    }),
     rememberAccounts: assign(({ event }) => ({
       accounts: (event as Extract<GateEvent, { type: 'gate.accountsNoted' }>).accounts,
     })),
@@ -164,6 +202,7 @@ export const gateMachine = setup({
     positions: {},
     recent: [],
     dailyPnl: {},
+    uncertain: [],
     reasons: input.latched.reasons,
     wakeAs: input.latched.state,
   }),
@@ -174,6 +213,8 @@ export const gateMachine = setup({
     'gate.positionNoted': { actions: 'followPosition' },
     'gate.pnlNoted': { actions: 'followPnl' },
     'gate.accountsNoted': { actions: 'rememberAccounts' },
+    'gate.uncertaintyNoted': { actions: 'followUncertainty' },
+    'gate.liquidated': { actions: 'callReversals' },
   },
   states: {
     waking: {
@@ -189,6 +230,7 @@ export const gateMachine = setup({
         'gate.review': { actions: { type: 'judge', params: { isReducing: false } } },
         'gate.reduce': { target: 'reducing', actions: { type: 'latch', params: { state: 'reducing' } } },
         'gate.halt': { target: 'halted', actions: { type: 'latch', params: { state: 'halted' } } },
+        'gate.liquidated': { target: 'reducing', actions: ['callReversals', 'latchLiquidation'] },
         'gate.open': {},
       },
     },

@@ -44,6 +44,7 @@ export const denialCodes = [
   'position-notional',
   'daily-loss',
   'not-reducing',
+  'position-uncertain',
 ] as const;
 export type DenialCode = (typeof denialCodes)[number];
 export interface Denial extends Reason {
@@ -80,6 +81,8 @@ export interface GateBook {
   readonly recent: readonly number[];
   /** account -> profit or loss of the day in base currency */
   readonly dailyPnl: Readonly<Record<string, Decimal>>;
+  /** `account|instrument` of positions on which the broker's books and ours differ */
+  readonly uncertain: readonly string[];
 }
 
 export const positionKey = (account: string, instrument: string): string => `${account}|${instrument}`;
@@ -239,6 +242,18 @@ function reviewPosition(
   if (options.isReducing && !reduces(book, ticket, options.replaces)) {
     denials.push(denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass'));
   }
+  if (
+    book.uncertain.includes(positionKey(ticket.account, ticket.instrument)) &&
+    ticket.parentClientOrderId === undefined &&
+    !reduces(book, ticket, options.replaces)
+  ) {
+    denials.push(
+      denial(
+        'position-uncertain',
+        `the broker's books and ours differ on the position in ${ticket.instrument}: only orders that shrink it pass`,
+      ),
+    );
+  }
   if (ticket.parentClientOrderId !== undefined || !isLimited(maxPositionNotional)) return denials;
   const held = book.positions[positionKey(ticket.account, ticket.instrument)] ?? '0';
   const sameSide = add(openQuantity(book, ticket, ticket.side, options.replaces), ticket.quantity);
@@ -278,5 +293,24 @@ function highest(prices: readonly (Decimal | null | undefined)[]): Decimal | nul
   return prices.reduce<Decimal | null>(
     (best, price) => (price ? (best === null ? price : larger(best, price)) : best),
     null,
+  );
+}
+
+/** Open orders of the side on which the broker itself has just traded that could now turn the position round. */
+export function reversals(
+  book: GateBook,
+  account: string,
+  instrument: string,
+  side: Side,
+): readonly string[] {
+  const held = book.positions[positionKey(account, instrument)] ?? '0';
+  const closable = larger(side === 'sell' ? held : negate(held), '0');
+  return Object.entries(book.exposures).flatMap(([id, exposure]) =>
+    exposure.account === account &&
+    exposure.instrument === instrument &&
+    exposure.side === side &&
+    compare(exposure.remaining, closable) > 0
+      ? [id]
+      : [],
   );
 }

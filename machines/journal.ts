@@ -1,4 +1,5 @@
 /** The durable record as readers see it, and what is asked of it. */
+import type { AuditStanding } from './audit.machine.ts';
 import type { ExecutionRow, PositionRow } from './ledger.ts';
 import type { Order, OrderFact, Reason } from './order.ts';
 import type { WithdrawalStanding } from './withdrawal.machine.ts';
@@ -37,6 +38,8 @@ export type JournalEntry =
       readonly state: 'open' | 'reducing' | 'halted';
       readonly reasons: readonly (Reason & { readonly since: string })[];
     }
+  /** what differs from the broker's books, and up to when executions are complete */
+  | { readonly kind: 'audit'; readonly at: number; readonly standing: AuditStanding }
   /** leases of clients and orders that must go: what a restart has to take up again */
   | { readonly kind: 'withdrawal'; readonly at: number; readonly standing: WithdrawalStanding }
   /** the link and the process itself: losses and recoveries, in pairs */

@@ -1,16 +1,23 @@
 /** Positions and executions of every account: booked once per execution, whoever's order it was. */
-import { enqueueActions, setup } from 'xstate';
+import { assign, enqueueActions, setup } from 'xstate';
 import { type Decimal, equals, isZero, subtract } from './decimal.ts';
+import type { Discrepancy, DiscrepancyCode, DiscrepancyEnd, Finding } from './discrepancy.ts';
 import { type Contract, formatInstrument } from './instrument.ts';
 import {
   afterExecution,
   afterReport,
+  agreeingListsMin,
   type ExecutionRow,
   emptyPosition,
+  explanationMs,
+  findingsOf,
+  isLate,
   type LedgerPosition,
   type PositionRow,
+  portfolioDiffers,
   positionRow,
   signed,
+  taken,
 } from './ledger.ts';
 import { type Lookup, lookUp, put } from './lookup.ts';
 import { executionFamily, executionRevision } from './order.ts';
@@ -28,6 +35,8 @@ export type LedgerFact =
       readonly at: number;
       readonly family: string;
       readonly execution: ExecutionRow;
+      /** true: the broker sold or bought by itself to cover margin */
+      readonly liquidation?: true;
     };
 
 export type LedgerEvent =
@@ -35,6 +44,10 @@ export type LedgerEvent =
       readonly type: 'ledger.restored';
       readonly positions: readonly PositionRow[];
       readonly executions: readonly ExecutionRow[];
+      /** accounts whose positions were compared with the broker's before: what is new in them needs an explanation */
+      readonly accounts?: readonly string[];
+      /** what differed when the process ended */
+      readonly open?: readonly Discrepancy[];
     }
   /** an execution, with the order it belongs to */
   | { readonly type: 'ledger.book'; readonly clientOrderId: string | null; readonly fact: Executed }
@@ -42,20 +55,41 @@ export type LedgerEvent =
   | PositionSeen
   /** what an instrument of ours is called, learned from our own orders */
   | { readonly type: 'ledger.name'; readonly conId: number; readonly instrument: string }
-  /** the broker's list of positions was complete */
-  | { readonly type: 'ledger.listed'; readonly rows: readonly PositionSeen[]; readonly at: number }
-  /** executions of this session are complete: what the broker's figures still contain unexplained is older than today */
-  | { readonly type: 'ledger.settle' }
+  /** complete lists of the broker: positions, from `since` to `at`, and executions, asked for at `executionsSince` */
+  | {
+      readonly type: 'ledger.listed';
+      readonly accounts: readonly string[];
+      readonly rows: readonly PositionSeen[];
+      readonly since: number;
+      readonly executionsSince: number;
+      readonly at: number;
+    }
+  /** the session is gone, and the rows of its portfolio with it */
+  | { readonly type: 'ledger.sessionLost' }
+  /** a row of the broker's portfolio */
   | {
       readonly type: 'ledger.valued';
       readonly account: string;
       readonly contract: Contract;
+      readonly quantity: Decimal;
       readonly marketPrice: Decimal | null;
       readonly unrealizedPnl: Decimal | null;
       readonly realizedPnl: Decimal | null;
+      readonly at: number;
     };
 
-export type LedgerReport = { readonly type: 'ledger.recorded'; readonly facts: readonly LedgerFact[] };
+export type LedgerReport =
+  | { readonly type: 'ledger.recorded'; readonly facts: readonly LedgerFact[] }
+  /** everything that differs about one position at present; `how`: why what no longer differs ended */
+  | {
+      readonly type: 'ledger.differed';
+      readonly account: string;
+      readonly instrument: string;
+      readonly findings: readonly Finding[];
+      readonly how: DiscrepancyEnd;
+      readonly at: number;
+    }
+  | { readonly type: 'evidence.wanted'; readonly why: string };
 
 interface LedgerContext {
   readonly positions: Readonly<Record<string, LedgerPosition>>;
@@ -64,12 +98,14 @@ interface LedgerContext {
   readonly early: Readonly<Record<string, Commissioned>>;
   /** conId -> the name we use */
   readonly names: Readonly<Record<string, string>>;
+  /** accounts whose positions were compared with the broker's list at least once */
+  readonly opened: readonly string[];
+  /** the broker's positions of this session were listed completely */
+  readonly isListed: boolean;
 }
 
 /** Commissions kept for executions that have not come. */
 export const earlyCommissionsMax = 500;
-/** Complete lists that must agree, in a row, before a position counts as gone or different. */
-export const agreeingListsMin = 2;
 
 /** The name of an instrument in a broker's message, whose exchange says where something happened, not what it is. */
 export function instrumentName(names: Readonly<Record<string, string>>, contract: Contract): string {
@@ -90,15 +126,31 @@ const sameFigures = (a: LedgerPosition | undefined, b: LedgerPosition): boolean 
   a.confirmed === b.confirmed &&
   a.instrument === b.instrument;
 
+const isDoubtful = ({ codes, unexplained }: LedgerPosition): boolean =>
+  codes.length > 0 || !isZero(unexplained);
+
+const isSameCodes = (a: readonly DiscrepancyCode[], b: readonly DiscrepancyCode[]): boolean =>
+  a.length === b.length && a.every((code) => b.includes(code));
+
 export const ledgerMachine = setup({
-  types: { context: {} as LedgerContext, events: {} as LedgerEvent },
+  types: { context: {} as LedgerContext, events: {} as LedgerEvent, tags: {} as 'doubtful' },
+  guards: {
+    isDoubtful: ({ context }) => Object.values(context.positions).some(isDoubtful),
+    isCertain: ({ context }) => !Object.values(context.positions).some(isDoubtful),
+  },
   actions: {
     restore: enqueueActions(({ event, enqueue }) => {
-      const { positions, executions } = event as Extract<LedgerEvent, { type: 'ledger.restored' }>;
+      const {
+        positions,
+        executions,
+        accounts,
+        open = [],
+      } = event as Extract<LedgerEvent, { type: 'ledger.restored' }>;
       let booked: Lookup<ExecutionRow> = {};
       for (const row of executions) booked = put(booked, executionFamily(row.execId), row);
       enqueue.assign({
         executions: booked,
+        opened: accounts ?? [],
         names: Object.fromEntries(
           positions.flatMap((row) =>
             row.contract.conId ? [[String(row.contract.conId), row.instrument]] : [],
@@ -107,7 +159,18 @@ export const ledgerMachine = setup({
         positions: Object.fromEntries(
           positions.map((row) => [
             keyOf(row.account, row.contract, row.instrument),
-            { ...emptyPosition(row.account, row.instrument, row.contract), ...row, confirmed: false },
+            {
+              ...emptyPosition(row.account, row.instrument, row.contract),
+              ...row,
+              confirmed: false,
+              codes: open.flatMap(({ code, subject }) =>
+                subject.kind === 'position' &&
+                subject.account === row.account &&
+                subject.instrument === row.instrument
+                  ? [code]
+                  : [],
+              ),
+            },
           ]),
         ),
       });
@@ -140,7 +203,7 @@ export const ledgerMachine = setup({
         realizedPnl: early?.realizedPnl ?? null,
         at: execution.executedAt,
       };
-      const isLeg = execution.contract.secType === 'BAG';
+      const isSummary = execution.contract.secType === 'BAG';
       const key = keyOf(execution.account, execution.contract, instrument);
       const before =
         context.positions[key] ??
@@ -148,19 +211,29 @@ export const ledgerMachine = setup({
       const former = known ? signed(known.side, known.quantity) : '0';
       const delta = subtract(signed(execution.side, execution.quantity), former);
       // The combo's own execution only sums up its legs, which are reported one by one.
-      const after = isLeg
+      const after = isSummary
         ? before
-        : afterExecution(before, delta, execution.price, Date.parse(execution.executedAt));
+        : weighed(
+            context,
+            afterExecution(before, delta, execution.price, Date.parse(execution.executedAt), !known),
+          );
       enqueue.assign({
         executions: put(context.executions, family, row),
-        ...(isLeg ? {} : { positions: { ...context.positions, [key]: after } }),
+        ...(isSummary ? {} : { positions: { ...context.positions, [key]: after } }),
       });
       report(enqueue, [
-        { type: known ? 'execution.corrected' : 'execution.booked', at, family, execution: row },
-        ...(isLeg || sameFigures(context.positions[key], after)
+        {
+          type: known ? 'execution.corrected' : 'execution.booked',
+          at,
+          family,
+          execution: row,
+          ...(execution.liquidation ? { liquidation: true as const } : {}),
+        },
+        ...(isSummary || sameFigures(context.positions[key], after)
           ? []
           : [{ type: 'position.changed' as const, at, position: positionRow(after) }]),
       ]);
+      reportCodes(enqueue, before, after, 'explained', at);
     }),
     recordCommission: enqueueActions(({ context, event, enqueue }) => {
       const fact = event as Commissioned;
@@ -196,61 +269,65 @@ export const ledgerMachine = setup({
       const known = context.positions[key];
       if (!known && isZero(quantity)) return;
       const before = known ?? emptyPosition(account, instrument, tradedContract(contract));
-      const after = afterReport(before, quantity, averageCost, at);
+      const after = weighed(context, afterReport(before, quantity, averageCost, at));
       enqueue.assign({ positions: { ...context.positions, [key]: after } });
       if (!sameFigures(known, after))
         report(enqueue, [{ type: 'position.changed', at, position: positionRow(after) }]);
+      reportCodes(enqueue, before, after, 'agreed', at);
     }),
-    compareWithList: enqueueActions(({ context, event, enqueue }) => {
-      const { rows, at } = event as Extract<LedgerEvent, { type: 'ledger.listed' }>;
-      const listed = new Map(
-        rows.map((row) => [
+    compareWithLists: enqueueActions(({ context, event, enqueue }) => {
+      const listed = event as Listed;
+      const { accounts, at } = listed;
+      const quantities = new Map(
+        listed.rows.map((row) => [
           keyOf(row.account, row.contract, instrumentName(context.names, row.contract)),
           row,
         ]),
       );
+      const opened = [...new Set([...context.opened, ...accounts])];
+      const positions: Record<string, LedgerPosition> = {};
       const facts: LedgerFact[] = [];
-      const positions = Object.fromEntries(
-        Object.entries(context.positions).map(([key, position]) => {
-          const quantity = listed.get(key)?.quantity ?? '0';
-          if (equals(quantity, position.quantity)) {
-            const agreed = { ...position, disagreements: 0, confirmed: true, reported: { quantity, at } };
-            if (!position.confirmed)
-              facts.push({ type: 'position.changed', at, position: positionRow(agreed) });
-            return [key, agreed];
-          }
-          const disagreements = position.disagreements + 1;
-          if (disagreements < agreeingListsMin)
-            return [key, { ...position, disagreements, confirmed: false }];
-          const corrected = afterReport(
-            { ...position, path: [] },
-            quantity,
-            listed.get(key)?.averageCost ?? null,
-            at,
-          );
-          facts.push({ type: 'position.changed', at, position: positionRow(corrected) });
-          return [key, corrected];
-        }),
-      );
-      enqueue.assign({ positions });
+      const changed: [LedgerPosition, LedgerPosition, DiscrepancyEnd][] = [];
+      for (const [key, before] of Object.entries(context.positions)) {
+        const [after, how] = compared(before, quantities.get(key), listed, context.opened);
+        const position = weighed({ isListed: true }, after);
+        positions[key] = position;
+        changed.push([before, position, how]);
+        if (!sameFigures(before, position))
+          facts.push({ type: 'position.changed', at, position: positionRow(position) });
+      }
+      enqueue.assign({ positions, opened, isListed: true });
       if (facts.length > 0) report(enqueue, facts);
+      for (const [before, after, how] of changed) reportCodes(enqueue, before, after, how, at);
+      if (changed.some(([before, { codes }]) => codes.some((code) => !before.codes.includes(code))))
+        enqueue.sendParent({ type: 'evidence.wanted', why: 'positions differ' } satisfies LedgerReport);
     }),
-    forgetUnexplained: enqueueActions(({ context, enqueue }) => {
-      enqueue.assign({
-        positions: Object.fromEntries(
-          Object.entries(context.positions).map(([key, position]) => [
-            key,
-            { ...position, unexplained: '0' },
-          ]),
-        ),
-      });
+    wantEvidence: enqueueActions(({ enqueue }) => {
+      enqueue.sendParent({
+        type: 'evidence.wanted',
+        why: 'a position is not explained',
+      } satisfies LedgerReport);
     }),
+    forgetPortfolio: assign(({ context }) => ({
+      isListed: false,
+      positions: Object.fromEntries(
+        Object.entries(context.positions).map(([key, position]) => [key, { ...position, portfolio: null }]),
+      ),
+    })),
     value: enqueueActions(({ context, event, enqueue }) => {
-      const { account, contract, ...value } = event as Extract<LedgerEvent, { type: 'ledger.valued' }>;
-      const { type: _, ...figures } = value;
-      const key = keyOf(account, contract, instrumentName(context.names, contract));
+      const row = event as Extract<LedgerEvent, { type: 'ledger.valued' }>;
+      const { account, contract, quantity, marketPrice, unrealizedPnl, realizedPnl, at } = row;
+      const instrument = instrumentName(context.names, contract);
+      const key = keyOf(account, contract, instrument);
       const known = context.positions[key];
-      if (known) enqueue.assign({ positions: { ...context.positions, [key]: { ...known, ...figures } } });
+      if (!known && isZero(quantity)) return;
+      const before = known ?? emptyPosition(account, instrument, tradedContract(contract));
+      const portfolio = { quantity, at };
+      const after = weighed(context, { ...before, marketPrice, unrealizedPnl, realizedPnl, portfolio });
+      enqueue.assign({ positions: { ...context.positions, [key]: after } });
+      reportCodes(enqueue, before, after, 'agreed', at);
+      if (after.codes.length > before.codes.length)
+        enqueue.sendParent({ type: 'evidence.wanted', why: 'the portfolio differs' } satisfies LedgerReport);
     }),
     learnName: enqueueActions(({ context, event, enqueue }) => {
       const { conId, instrument } = event as Extract<LedgerEvent, { type: 'ledger.name' }>;
@@ -258,9 +335,13 @@ export const ledgerMachine = setup({
       enqueue.assign({ names: { ...context.names, [String(conId)]: instrument } });
     }),
   },
+  delays: {
+    /** how long executions may take to explain a position before the broker is asked, and asked again */
+    explanation: 2_500,
+  },
 }).createMachine({
   id: 'ledger',
-  context: { positions: {}, executions: {}, early: {}, names: {} },
+  context: { positions: {}, executions: {}, early: {}, names: {}, opened: [], isListed: false },
   initial: 'booking',
   states: {
     booking: {
@@ -268,11 +349,21 @@ export const ledgerMachine = setup({
         'ledger.restored': { actions: 'restore' },
         'ledger.book': { actions: 'book' },
         'ledger.name': { actions: 'learnName' },
-        'ledger.listed': { actions: 'compareWithList' },
-        'ledger.settle': { actions: 'forgetUnexplained' },
+        'ledger.listed': { actions: 'compareWithLists' },
+        'ledger.sessionLost': { actions: 'forgetPortfolio' },
         'ledger.valued': { actions: 'value' },
         'broker.commissioned': { actions: 'recordCommission' },
         'broker.positionSeen': { actions: 'follow' },
+      },
+      initial: 'certain',
+      states: {
+        certain: { always: { guard: 'isDoubtful', target: 'doubtful' } },
+        /** a position that nobody explains: the broker is asked until it is settled */
+        doubtful: {
+          tags: 'doubtful',
+          always: { guard: 'isCertain', target: 'certain' },
+          after: { explanation: { target: 'doubtful', reenter: true, actions: 'wantEvidence' } },
+        },
       },
     },
   },
@@ -285,4 +376,83 @@ function report(enqueue: { sendParent(event: LedgerReport): void }, facts: reado
 /** A position belongs to a contract, not to the venue where a part of it was traded. */
 function tradedContract({ exchange: _, ...contract }: Contract): Contract {
   return contract;
+}
+
+type Listed = Extract<LedgerEvent, { type: 'ledger.listed' }>;
+
+/** The position beside complete lists of the broker, and how what no longer differs about it ended. */
+function compared(
+  before: LedgerPosition,
+  row: PositionSeen | undefined,
+  { since, executionsSince, at }: Listed,
+  opened: readonly string[],
+): [LedgerPosition, DiscrepancyEnd] {
+  const quantity = row?.quantity ?? '0';
+  // Reported since: the list says nothing about this position.
+  if (before.reported !== null && before.reported.at > (row ? at : since)) return [before, 'agreed'];
+  if (!equals(quantity, before.quantity)) {
+    if (isLate(before, quantity, since)) return [{ ...before, confirmed: false, absences: 0 }, 'agreed'];
+    const absences = before.absences + 1;
+    if (absences < agreeingListsMin) {
+      const codes = before.codes.filter((code) => code !== 'position-missing');
+      return [{ ...before, confirmed: false, absences, codes: [...codes, 'position-missing'] }, 'agreed'];
+    }
+    const gone = afterReport({ ...before, path: [] }, quantity, row?.averageCost ?? null, at);
+    // It was named when the first list did not hold it; the second settles it.
+    const codes = gone.codes.filter((code) => code !== 'position-missing');
+    return [taken({ ...gone, codes }), 'accepted'];
+  }
+  const agreed: LedgerPosition = {
+    ...before,
+    absences: 0,
+    confirmed: true,
+    reported: { quantity, at: since },
+    codes: before.codes.filter((code) => code !== 'position-missing'),
+  };
+  if (isZero(agreed.unexplained) || agreed.unexplainedAt > executionsSince) return [agreed, 'agreed'];
+  // What was held before the first comparison is where the count begins.
+  if (!opened.includes(agreed.account)) return [{ ...agreed, unexplained: '0' }, 'agreed'];
+  if (agreed.doubt === null) {
+    const codes = [...agreed.codes, 'position-unexplained' as const];
+    return [{ ...agreed, doubt: { since: at, repeats: 0 }, codes }, 'agreed'];
+  }
+  const repeats = agreed.doubt.repeats + 1;
+  if (repeats < agreeingListsMin || at < agreed.doubt.since + explanationMs)
+    return [{ ...agreed, doubt: { ...agreed.doubt, repeats } }, 'agreed'];
+  return [taken(agreed), 'accepted'];
+}
+
+/** The position with what its figures alone say about its differences. */
+function weighed({ isListed }: Pick<LedgerContext, 'isListed'>, position: LedgerPosition): LedgerPosition {
+  const isExplained = isZero(position.unexplained);
+  const codes = position.codes.filter((code) => {
+    if (code === 'position-unexplained') return !isExplained;
+    if (code === 'position-missing') return !isZero(position.quantity);
+    return code !== 'portfolio-differs';
+  });
+  if (isListed && portfolioDiffers(position)) codes.push('portfolio-differs');
+  const doubt = isExplained ? null : position.doubt;
+  return isSameCodes(codes, position.codes) && doubt === position.doubt
+    ? position
+    : { ...position, codes, doubt };
+}
+
+/** Says what differs now, when that is another than before. */
+function reportCodes(
+  enqueue: { sendParent(event: LedgerReport): void },
+  before: LedgerPosition,
+  after: LedgerPosition,
+  how: DiscrepancyEnd,
+  at: number,
+): void {
+  if (isSameCodes(before.codes, after.codes)) return;
+  const { account, instrument } = after;
+  enqueue.sendParent({
+    type: 'ledger.differed',
+    account,
+    instrument,
+    findings: findingsOf(after),
+    how,
+    at,
+  });
 }

@@ -13,6 +13,7 @@ import {
   subtract,
   toDecimal,
 } from './decimal.ts';
+import type { DiscrepancyCode, Finding } from './discrepancy.ts';
 import type { Contract } from './instrument.ts';
 
 export interface PositionRow {
@@ -41,21 +42,47 @@ export interface ExecutionRow {
   readonly at: string;
 }
 
-/** A position with what the machine needs to tell late news from new news. */
+/** A position with what the machine needs to tell late news from new news. Times in ms since the epoch. */
 export interface LedgerPosition extends PositionRow {
-  /** what the broker said last; null: never in this session's book */
+  /** what the broker said last; null: never */
   readonly reported: { readonly quantity: Decimal; readonly at: number } | null;
   /** part of the broker's figure that no execution has explained yet, signed */
   readonly unexplained: Decimal;
-  /** quantities that executions led through since the last report: a report of one of these is merely late */
-  readonly path: readonly Decimal[];
-  /** complete lists of the broker, in a row, that disagreed */
-  readonly disagreements: number;
+  /** when the broker's figure last moved without an execution */
+  readonly unexplainedAt: number;
+  /** what was never explained and is taken on the broker's word, signed, and when it moved the broker's figure */
+  readonly accepted: Decimal;
+  readonly acceptedAt: number;
+  /** quantities that executions led through since the last report, and when each was left behind */
+  readonly path: readonly Passed[];
+  /** quantities of before, for rows that come late by minutes */
+  readonly former: readonly Passed[];
+  /** complete lists of the broker, in a row, that do not hold it */
+  readonly absences: number;
+  /** the quantity that the broker's newest portfolio row values; null: none in this session */
+  readonly portfolio: { readonly quantity: Decimal; readonly at: number } | null;
+  /** when the broker's unexplained word began to be doubted, and how many complete lists in a row repeated it */
+  readonly doubt: { readonly since: number; readonly repeats: number } | null;
+  readonly codes: readonly DiscrepancyCode[];
+}
+
+interface Passed {
+  readonly quantity: Decimal;
+  readonly until: number;
 }
 
 export const positionPathMax = 200;
-/** A broker's report may show an execution whose own time stamp, in whole seconds, is this much later. */
+const formerMax = 20;
+/** A report may show an execution whose own time stamp, in whole seconds, is this much later. */
 export const reportSlackMs = 2_000;
+/** The broker's positions may lag behind its executions for so long. */
+export const reportLagMaxMs = 30_000;
+/** TWS sends rows of the portfolio every three minutes at the latest. */
+export const portfolioLagMaxMs = 180_000;
+/** Complete lists in a row that must agree before a position counts as gone, or an unexplained one is taken as it is. */
+export const agreeingListsMin = 2;
+/** An execution has so long to explain a position before the broker's word alone is taken. */
+export const explanationMs = 10_000;
 
 export const emptyPosition = (account: string, instrument: string, contract: Contract): LedgerPosition => ({
   account,
@@ -69,36 +96,98 @@ export const emptyPosition = (account: string, instrument: string, contract: Con
   confirmed: false,
   reported: null,
   unexplained: '0',
+  unexplainedAt: 0,
+  accepted: '0',
+  acceptedAt: 0,
   path: [],
-  disagreements: 0,
+  former: [],
+  absences: 0,
+  portfolio: null,
+  doubt: null,
+  codes: [],
 });
 
-/** The position after an execution moved it by `delta` (signed). What the broker's figure contains already is not added again. */
+/** Whether a remainder that stood at `since` can be this execution. Within the seconds that time stamps differ it must fit. */
+function isPartOf(
+  remainder: Decimal,
+  since: number,
+  delta: Decimal,
+  executedAt: number,
+  isFirst: boolean,
+): boolean {
+  if (isZero(remainder)) return false;
+  if (isFirst && executedAt + reportSlackMs <= since) return true;
+  return (
+    executedAt <= since + reportSlackMs &&
+    isPositive(remainder) === isPositive(delta) &&
+    compare(absolute(delta), absolute(remainder)) <= 0
+  );
+}
+
+/** The position after an execution that the broker's figure contains already; null when it does not. */
+function contained(
+  position: LedgerPosition,
+  delta: Decimal,
+  executedAt: number,
+  isFirst: boolean,
+): LedgerPosition | null {
+  const { unexplained, unexplainedAt, accepted, acceptedAt, reported } = position;
+  if (reported === null) return null;
+  if (isPartOf(unexplained, unexplainedAt, delta, executedAt, isFirst))
+    return { ...position, unexplained: subtract(unexplained, delta) };
+  if (isPartOf(accepted, acceptedAt, delta, executedAt, isFirst))
+    return { ...position, accepted: subtract(accepted, delta) };
+  // What happened well before a report is in it for certain.
+  return isFirst && executedAt + reportLagMaxMs <= reported.at ? position : null;
+}
+
+/**
+ * The position after an execution moved it by `delta` (signed). What the broker's figure contains already is not added
+ * again. `isFirst`: the execution itself; otherwise a correction of one that was booked, which says nothing about when.
+ */
 export function afterExecution(
   position: LedgerPosition,
   delta: Decimal,
   price: Decimal,
   executedAt: number,
+  isFirst: boolean,
 ): LedgerPosition {
-  const { unexplained, reported } = position;
-  const contained =
-    reported !== null &&
-    executedAt <= reported.at + reportSlackMs &&
-    !isZero(unexplained) &&
-    isPositive(unexplained) === isPositive(delta) &&
-    compare(absolute(delta), absolute(unexplained)) <= 0;
-  if (contained) return { ...position, unexplained: subtract(unexplained, delta) };
+  if (isZero(delta)) return position;
+  const known = contained(position, delta, executedAt, isFirst);
+  if (known) return known;
   const quantity = add(position.quantity, delta);
+  const passed: Passed = { quantity: position.quantity, until: executedAt };
   return {
     ...position,
     quantity,
     averageCost: averageCostAfter(position, delta, price),
-    path: [...position.path, position.quantity].slice(-positionPathMax),
-    confirmed: reported !== null && equals(reported.quantity, quantity),
+    path: [...position.path, passed].slice(-positionPathMax),
+    former: [...position.former, passed].slice(-formerMax),
+    confirmed: position.reported !== null && equals(position.reported.quantity, quantity),
   };
 }
 
-/** The position after the broker reported it. Its figure is the truth, unless it is one that executions have led past. */
+/** The position on the broker's word: what was not explained is not asked about any more. */
+export const taken = (position: LedgerPosition): LedgerPosition => ({
+  ...position,
+  unexplained: '0',
+  accepted: position.unexplained,
+  acceptedAt: position.unexplainedAt,
+  doubt: null,
+  codes: position.codes.filter((code) => code !== 'position-unexplained'),
+});
+
+/** Where a quantity stands among those that executions led past lately; -1: a report of it is no late one. */
+const lateIndex = (position: LedgerPosition, quantity: Decimal, at: number): number =>
+  position.path.findLastIndex(
+    (passed) => equals(passed.quantity, quantity) && at < passed.until + reportLagMaxMs,
+  );
+
+/** Whether the broker states a quantity that executions have led past, only seconds ago. */
+export const isLate = (position: LedgerPosition, quantity: Decimal, at: number): boolean =>
+  !equals(quantity, position.quantity) && lateIndex(position, quantity, at) >= 0;
+
+/** The position after the broker reported it. Its figure is the truth, unless it is merely late. */
 export function afterReport(
   position: LedgerPosition,
   quantity: Decimal,
@@ -106,21 +195,55 @@ export function afterReport(
   at: number,
 ): LedgerPosition {
   const reported = { quantity, at };
-  const passed = position.path.findLastIndex((earlier) => equals(earlier, quantity));
-  if (!equals(quantity, position.quantity) && passed >= 0) {
-    return { ...position, reported, path: position.path.slice(passed), confirmed: false };
+  if (isLate(position, quantity, at)) {
+    const path = position.path.slice(lateIndex(position, quantity, at));
+    return { ...position, reported, path, confirmed: false, absences: 0 };
   }
+  const moved = subtract(quantity, position.quantity);
+  const hasMoved = !isZero(moved);
   return {
     ...position,
     quantity,
     averageCost: averageCost ?? position.averageCost,
     reported,
-    unexplained: add(position.unexplained, subtract(quantity, position.quantity)),
+    unexplained: add(position.unexplained, moved),
+    unexplainedAt: hasMoved ? at : position.unexplainedAt,
     path: [],
+    former: hasMoved
+      ? [...position.former, { quantity: position.quantity, until: at }].slice(-formerMax)
+      : position.former,
     confirmed: true,
-    disagreements: 0,
+    absences: 0,
   };
 }
+
+/** Whether the newest row of the portfolio values another quantity, and not merely one of minutes ago. */
+export function portfolioDiffers(position: LedgerPosition): boolean {
+  const { portfolio, quantity, former } = position;
+  return (
+    portfolio !== null &&
+    !equals(portfolio.quantity, quantity) &&
+    !former.some(
+      (passed) =>
+        equals(passed.quantity, portfolio.quantity) && portfolio.at < passed.until + portfolioLagMaxMs,
+    )
+  );
+}
+
+/** What differs about a position at present, for people. */
+export const findingsOf = (position: LedgerPosition): readonly Finding[] => {
+  const { account, instrument, quantity, reported, portfolio } = position;
+  return position.codes.map((code) => ({
+    code,
+    subject: { kind: 'position', account, instrument },
+    evidence: {
+      ours: quantity,
+      reported: reported?.quantity ?? null,
+      portfolio: portfolio?.quantity ?? null,
+      unexplained: position.unexplained,
+    },
+  }));
+};
 
 function averageCostAfter(position: LedgerPosition, delta: Decimal, price: Decimal): Decimal | null {
   const multiplier = position.contract.multiplier ? toDecimal(position.contract.multiplier) : '1';
@@ -142,10 +265,18 @@ export const signed = (side: 'buy' | 'sell', quantity: Decimal): Decimal =>
   side === 'buy' ? quantity : negate(quantity);
 
 /** What clients see of a position. */
-export const positionRow = ({
-  reported: _r,
-  unexplained: _u,
-  path: _p,
-  disagreements: _d,
-  ...row
-}: LedgerPosition): PositionRow => row;
+export const positionRow = (position: LedgerPosition): PositionRow => {
+  const { account, instrument, contract, quantity, averageCost, marketPrice } = position;
+  const { unrealizedPnl, realizedPnl, confirmed } = position;
+  return {
+    account,
+    instrument,
+    contract,
+    quantity,
+    averageCost,
+    marketPrice,
+    unrealizedPnl,
+    realizedPnl,
+    confirmed,
+  };
+};

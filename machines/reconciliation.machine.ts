@@ -1,6 +1,7 @@
 /**
  * Asks the broker for its own lists and says when they are complete. Each list has its own deadline and its own
- * verdict; a failed one never reads as empty.
+ * verdict; a failed one never reads as empty, and what a complete one lacks counts as absent only when the next one
+ * lacks it too.
  */
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import type { BrokerFact, BrokerOrderIds, Snapshot } from './tws.ts';
@@ -9,10 +10,25 @@ export const listKinds = ['openOrders', 'executions', 'completedOrders', 'positi
 export type ListKind = (typeof listKinds)[number];
 export type BrokerRow = BrokerFact;
 
+/** A day of the broker's, ms since the epoch. Of executions TWS lists those of the current one only. */
+export interface BrokerDay {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** One list, and when it was asked for (ms). */
 export interface AskedList {
   readonly since: number;
   readonly snapshot: Snapshot<BrokerRow>;
+  /** the day whose executions are listed; null or absent: not known */
+  readonly day?: BrokerDay | null;
+}
+
+/** Open orders of two complete lists in a row, the first asked for at `since`. */
+export interface OrderEvidence {
+  readonly since: number;
+  /** in at least one of the two: an order counts as absent only when neither holds it */
+  readonly present: readonly BrokerOrderIds[];
 }
 
 export interface ListVerdict {
@@ -23,6 +39,8 @@ export interface ListVerdict {
   readonly reason: string | null;
   /** ms since the epoch; null while nothing came */
   readonly at: number | null;
+  /** when it was asked for, ms since the epoch; null before its first answer */
+  readonly since: number | null;
 }
 
 export interface Reconciliation {
@@ -33,8 +51,15 @@ export interface Reconciliation {
   readonly lists: readonly ListVerdict[];
   /** every list came whole: what is not in them is not at the broker */
   readonly conclusive: boolean;
-  readonly openOrders: readonly BrokerOrderIds[];
+  /** null after the first list: nothing can be missing from one list */
+  readonly evidence: OrderEvidence | null;
   readonly positions: readonly Extract<BrokerFact, { type: 'broker.positionSeen' }>[];
+  /** when the positions were asked for, and when their list was complete, ms */
+  readonly positionsSince: number;
+  readonly positionsAt: number;
+  /** when the executions were asked for, ms, and the day that they are of */
+  readonly executionsSince: number;
+  readonly day: BrokerDay | null;
 }
 
 export type ReconciliationEvent =
@@ -58,8 +83,15 @@ interface ReconciliationContext {
   readonly rows: Readonly<Record<ListKind, readonly BrokerRow[]>>;
   readonly since: number;
   readonly at: number;
-  readonly isWantedAgain: boolean;
+  readonly day: BrokerDay | null;
+  /** how many more times the lists are wanted, soon */
+  readonly wanted: number;
+  /** open orders of the last complete list, of whichever session */
+  readonly former: { readonly since: number; readonly ids: readonly BrokerOrderIds[] } | null;
 }
+
+/** Lists asked for at the beginning of a session and after every doubt: two, so that absence can be told from a gap. */
+export const roundsPerDoubt = 2;
 
 const blank = (list: ListKind): ListVerdict => ({
   list,
@@ -68,6 +100,7 @@ const blank = (list: ListKind): ListVerdict => ({
   attempts: 0,
   reason: null,
   at: null,
+  since: null,
 });
 const nothingYet = {
   lists: {
@@ -79,6 +112,7 @@ const nothingYet = {
   rows: { openOrders: [], executions: [], completedOrders: [], positions: [] },
   since: 0,
   at: 0,
+  day: null,
 };
 
 type Done = { readonly output: AskedList };
@@ -126,16 +160,20 @@ export const reconciliationMachine = setup({
     isComplete: ({ event }) => (event as unknown as Done).output.snapshot.outcome === 'complete',
     canDoWithout: ({ context }, { list }: { list: ListKind }) =>
       list === 'completedOrders' && context.lists.completedOrders.attempts >= 2,
-    isWantedAgain: ({ context }) => context.isWantedAgain,
+    isWantedAgain: ({ context }) => context.wanted > 0,
   },
   actions: {
     begin: assign(({ event }) => {
       const { sessionId, at } = event as Extract<ReconciliationEvent, { type: 'reconciliation.start' }>;
-      return { ...nothingYet, sessionId, at, isWantedAgain: false };
+      return { ...nothingYet, sessionId, at, wanted: roundsPerDoubt - 1 };
     }),
-    beginAgain: assign(({ context }) => ({ ...nothingYet, at: context.at, isWantedAgain: false })),
+    beginAgain: assign(({ context }) => ({
+      ...nothingYet,
+      at: context.at,
+      wanted: Math.max(0, context.wanted - 1),
+    })),
     keepList: assign(({ context, event }, { list }: { list: ListKind }) => {
-      const { since, snapshot } = (event as unknown as Done).output;
+      const { since, snapshot, day } = (event as unknown as Done).output;
       if (snapshot.outcome !== 'complete') return {};
       const attempts = context.lists[list].attempts + 1;
       const verdict: ListVerdict = {
@@ -145,8 +183,10 @@ export const reconciliationMachine = setup({
         attempts,
         reason: null,
         at: snapshot.at,
+        since,
       };
       return {
+        ...(day ? { day } : {}),
         lists: { ...context.lists, [list]: verdict },
         rows: { ...context.rows, [list]: snapshot.rows },
         since: context.since === 0 ? since : Math.min(context.since, since),
@@ -154,7 +194,7 @@ export const reconciliationMachine = setup({
       };
     }),
     noteFailure: enqueueActions(({ context, event, enqueue }, { list }: { list: ListKind }) => {
-      const { snapshot } = (event as unknown as Done).output;
+      const { since, snapshot } = (event as unknown as Done).output;
       const reason = snapshot.outcome === 'failed' ? snapshot.reason : 'unknown';
       const verdict: ListVerdict = {
         ...context.lists[list],
@@ -162,6 +202,7 @@ export const reconciliationMachine = setup({
         attempts: context.lists[list].attempts + 1,
         reason,
         at: snapshot.at,
+        since,
       };
       enqueue.assign({ lists: { ...context.lists, [list]: verdict } });
       enqueue.sendParent({
@@ -184,21 +225,37 @@ export const reconciliationMachine = setup({
     }),
     conclude: enqueueActions(({ context, enqueue }) => {
       const lists = Object.values(context.lists);
+      const { openOrders, positions, executions } = context.lists;
+      const since = openOrders.since ?? context.since;
+      const ids = context.rows.openOrders.flatMap((row) =>
+        row.type === 'broker.orderSeen' ? [row.ids] : [],
+      );
+      const { former } = context;
       const reconciliation: Reconciliation = {
         sessionId: context.sessionId ?? '',
         since: context.since,
         at: context.at,
         lists,
         conclusive: lists.every(({ outcome }) => outcome === 'complete'),
-        openOrders: context.rows.openOrders.flatMap((row) =>
-          row.type === 'broker.orderSeen' ? [row.ids] : [],
-        ),
+        evidence: former && { since: former.since, present: [...former.ids, ...ids] },
         positions: context.rows.positions.flatMap((row) => (row.type === 'broker.positionSeen' ? [row] : [])),
+        positionsSince: positions.since ?? context.since,
+        positionsAt: positions.at ?? context.at,
+        executionsSince: executions.since ?? context.since,
+        day: context.day,
       };
+      enqueue.assign({ former: { since, ids } });
+      // Something went since the last list: only the next one can say that it is gone.
+      if (
+        former &&
+        context.wanted === 0 &&
+        !former.ids.every((before) => ids.some((now) => isSame(before, now)))
+      )
+        enqueue.assign({ wanted: 1 });
       enqueue.sendParent({ type: 'reconciliation.concluded', reconciliation } satisfies ReconciliationReport);
     }),
-    wantAgain: assign({ isWantedAgain: true }),
-    forgetSession: assign({ ...nothingYet, sessionId: null, isWantedAgain: false }),
+    wantAgain: assign({ wanted: roundsPerDoubt }),
+    forgetSession: assign({ ...nothingYet, sessionId: null, wanted: 0 }),
   },
   delays: {
     nextAttempt: ({ context }) =>
@@ -209,11 +266,11 @@ export const reconciliationMachine = setup({
     /** doubts that come together are answered together */
     pause: 500,
     /** lists of a quiet book are compared this often */
-    routine: 60_000,
+    routine: 30_000,
   },
 }).createMachine({
   id: 'reconciliation',
-  context: { ...nothingYet, sessionId: null, isWantedAgain: false },
+  context: { ...nothingYet, sessionId: null, wanted: 0, former: null },
   initial: 'idle',
   on: {
     'reconciliation.start': { target: '.gathering', actions: 'begin', reenter: true },
@@ -240,13 +297,18 @@ export const reconciliationMachine = setup({
         quiet: {
           always: { guard: 'isWantedAgain', target: 'pausing' },
           after: { routine: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
-          on: { 'evidence.wanted': 'pausing' },
+          on: { 'evidence.wanted': { target: 'pausing', actions: 'wantAgain' } },
         },
         pausing: {
           after: { pause: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
-          on: { 'evidence.wanted': {} },
+          on: { 'evidence.wanted': { actions: 'wantAgain' } },
         },
       },
     },
   },
 });
+
+const isSame = (a: BrokerOrderIds, b: BrokerOrderIds): boolean =>
+  a.permId !== '0' || b.permId !== '0'
+    ? a.permId === b.permId
+    : a.clientId === b.clientId && a.orderId === b.orderId;

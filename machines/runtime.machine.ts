@@ -3,8 +3,10 @@
  * written who hears what, and its state says whether orders may be placed.
  */
 import { assign, enqueueActions, fromCallback, raise, sendTo, setup } from 'xstate';
+import { type AuditEvent, type AuditReport, auditMachine } from './audit.machine.ts';
 import { deskMachine } from './desk.machine.ts';
 import type { DeskAnswer, DeskEvent, DeskReport, OrderRecord } from './desk.ts';
+import { type Discrepancy, discrepancyView, uncertainPositions } from './discrepancy.ts';
 import { isClosed } from './evidence.ts';
 import { type GateEvent, type GateInput, type GateReport, gateMachine } from './gate.machine.ts';
 import type { JournalCommand, JournalEntry, JournalReport } from './journal.ts';
@@ -40,6 +42,7 @@ export type RuntimeEvent =
       readonly desk: Extract<DeskEvent, { type: 'desk.restored' }>;
       readonly ledger: Extract<LedgerEvent, { type: 'ledger.restored' }>;
       readonly withdrawal: Extract<WithdrawalEvent, { type: 'withdrawal.restored' }>;
+      readonly audit: Extract<AuditEvent, { type: 'audit.restored' }>;
     }
   | { readonly type: 'runtime.connect' }
   | { readonly type: 'runtime.drain'; readonly at: number }
@@ -56,6 +59,7 @@ export type RuntimeEvent =
   | MarketCommand
   | DeskReport
   | LedgerReport
+  | AuditReport
   | ReconciliationReport
   | WithdrawalEvent
   | WithdrawalReport
@@ -132,6 +136,7 @@ export const runtimeMachine = setup({
       market: 'market';
       journal: 'journal';
       withdrawal: 'withdrawal';
+      audit: 'audit';
     },
   },
   actors: {
@@ -142,6 +147,7 @@ export const runtimeMachine = setup({
     reconciliation: reconciliationMachine,
     market: marketMachine,
     withdrawal: withdrawalMachine,
+    audit: auditMachine,
     journal: provided('journal'),
   },
   guards: {
@@ -156,10 +162,15 @@ export const runtimeMachine = setup({
     connect: sendTo('tws', { type: 'tws.connect' }),
     disconnect: sendTo('tws', { type: 'tws.disconnect' }),
     restoreChildren: enqueueActions(({ event, enqueue }) => {
-      const { desk, ledger, withdrawal } = event as Of<'runtime.restored'>;
+      const { desk, ledger, withdrawal, audit } = event as Of<'runtime.restored'>;
       enqueue.sendTo('ledger', ledger);
       enqueue.sendTo('desk', desk);
       enqueue.sendTo('withdrawal', withdrawal);
+      enqueue.sendTo('audit', audit);
+      enqueue.sendTo('gate', {
+        type: 'gate.uncertaintyNoted',
+        positions: uncertainPositions({ open: audit.standing.open }),
+      });
       for (const position of ledger.positions)
         enqueue.sendTo('gate', { type: 'gate.positionNoted', position });
     }),
@@ -190,7 +201,8 @@ export const runtimeMachine = setup({
     journalOrders: enqueueActions(({ event, enqueue }) => {
       const { records } = event as Of<'journal.append'>;
       enqueue.sendTo('journal', { type: 'journal.append', entries: asEntries(records) });
-      for (const { order } of records) {
+      for (const { fact, order } of records) {
+        enqueue.sendTo('audit', { type: 'audit.orderNoted', fact, order });
         if (isClosed(order))
           enqueue.sendTo('withdrawal', {
             type: 'withdrawal.orderClosed',
@@ -221,6 +233,51 @@ export const runtimeMachine = setup({
         if (fact.type === 'position.changed')
           enqueue.sendTo('gate', { type: 'gate.positionNoted', position: fact.position });
       }
+      for (const fact of facts) {
+        if (fact.type === 'position.changed' || !fact.liquidation) continue;
+        const { at, execution } = fact;
+        const { account, instrument, side } = execution;
+        const entry: JournalEntry = {
+          kind: 'alert',
+          at,
+          event: 'account.liquidated',
+          detail: { account, instrument, execution },
+        };
+        enqueue.sendTo('journal', { type: 'journal.append', entries: [entry] });
+        enqueue.sendTo('gate', { type: 'gate.liquidated', account, instrument, side, at });
+      }
+    }),
+    toAudit: enqueueActions(({ event, enqueue }) => enqueue.sendTo('audit', event as AuditEvent)),
+    tickAudit: enqueueActions(({ event, enqueue }) =>
+      enqueue.sendTo('audit', { type: 'audit.tick', at: (event as Of<'desk.sweep'>).at }),
+    ),
+    journalDifferences: enqueueActions(({ event, enqueue }) => {
+      const { raised, resolved, book, standing, at } = event as Of<'audit.differed'>;
+      const told =
+        (event: string) =>
+        (discrepancy: Discrepancy): JournalEntry => ({
+          kind: 'alert',
+          at,
+          event,
+          detail: { ...discrepancyView(discrepancy, at) },
+        });
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [
+          ...raised.map(told('discrepancy.raised')),
+          ...resolved.map(told('discrepancy.resolved')),
+          { kind: 'audit', at, standing },
+        ],
+      });
+      enqueue.sendTo('gate', { type: 'gate.uncertaintyNoted', positions: uncertainPositions(book) });
+    }),
+    journalCoverage: enqueueActions(({ event, enqueue }) => {
+      const { standing, at } = event as Of<'audit.covered'>;
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [{ kind: 'audit', at, standing }] });
+    }),
+    withdrawReversals: enqueueActions(({ event, enqueue }) => {
+      const { clientOrderIds, at } = event as Of<'gate.reversing'>;
+      enqueue.sendTo('withdrawal', { type: 'withdrawal.demand', clientOrderIds, why: 'liquidation', at });
     }),
     journalTrading: enqueueActions(({ event, enqueue }) => {
       const { state, reasons, at } = event as Of<'trading.changed'>;
@@ -292,7 +349,9 @@ export const runtimeMachine = setup({
       enqueue.assign({ sessionId: null });
       enqueue.sendTo('desk', { type: 'session.lost', at, cause });
       enqueue.sendTo('reconciliation', { type: 'reconciliation.stop' });
+      enqueue.sendTo('ledger', { type: 'ledger.sessionLost' });
     }),
+    stopReconciling: sendTo('reconciliation', { type: 'reconciliation.stop' }),
     reconcile: enqueueActions(({ context, enqueue }) => {
       if (context.sessionId === null) return;
       enqueue.sendTo('reconciliation', {
@@ -301,13 +360,22 @@ export const runtimeMachine = setup({
         at: context.at,
       });
     }),
-    weighLists: enqueueActions(({ event, enqueue }) => {
+    weighLists: enqueueActions(({ context, event, enqueue }) => {
       const { reconciliation } = event as Of<'reconciliation.concluded'>;
-      const { at, since, openOrders, positions, conclusive } = reconciliation;
+      const { at, evidence, positions, positionsSince, positionsAt, executionsSince, conclusive } =
+        reconciliation;
+      const { accounts } = context;
       enqueue.assign({ reconciliation, at });
-      if (conclusive) enqueue.sendTo('desk', { type: 'desk.evidence', at, since, present: openOrders });
-      enqueue.sendTo('ledger', { type: 'ledger.listed', rows: positions, at });
-      enqueue.sendTo('ledger', { type: 'ledger.settle' });
+      if (conclusive && evidence) enqueue.sendTo('desk', { type: 'desk.evidence', at, ...evidence });
+      enqueue.sendTo('ledger', {
+        type: 'ledger.listed',
+        accounts,
+        rows: positions,
+        since: positionsSince,
+        executionsSince,
+        at: positionsAt,
+      });
+      enqueue.sendTo('audit', { type: 'audit.compared', reconciliation, accounts });
     }),
     shutDesk: sendTo('desk', (_, { code, canCancel }: { code: ShutCode; canCancel: boolean }) => ({
       type: 'desk.shut' as const,
@@ -397,6 +465,12 @@ export const runtimeMachine = setup({
       onError: { actions: { type: 'giveUp', params: { child: 'desk' } } },
     },
     {
+      src: 'audit',
+      id: 'audit',
+      systemId: 'audit',
+      onError: { actions: { type: 'giveUp', params: { child: 'audit' } } },
+    },
+    {
       src: 'withdrawal',
       id: 'withdrawal',
       systemId: 'withdrawal',
@@ -412,7 +486,7 @@ export const runtimeMachine = setup({
         'order.submit': { actions: 'toDesk' },
         'order.modify': { actions: 'toDesk' },
         'order.cancel': { actions: 'toDesk' },
-        'desk.sweep': { actions: 'toDesk' },
+        'desk.sweep': { actions: ['toDesk', 'tickAudit'] },
         'desk.raiseOrderId': { actions: 'toDesk' },
         'desk.answered': { actions: 'emitAnswer' },
         'withdrawal.demand': { actions: 'toWithdrawal' },
@@ -428,11 +502,15 @@ export const runtimeMachine = setup({
         'gate.reduce': { actions: 'toGate' },
         'gate.halt': { actions: 'toGate' },
         'gate.reviewed': { actions: 'followVerdict' },
+        'gate.reversing': { actions: 'withdrawReversals' },
         'trading.changed': { actions: 'journalTrading' },
         'ledger.book': { actions: 'toLedger' },
         'ledger.name': { actions: 'toLedger' },
         'ledger.valued': { actions: 'toLedger' },
         'ledger.recorded': { actions: 'journalLedger' },
+        'ledger.differed': { actions: 'toAudit' },
+        'audit.differed': { actions: 'journalDifferences' },
+        'audit.covered': { actions: 'journalCoverage' },
         'market.acquire': { actions: 'toMarket' },
         'market.release': { actions: 'toMarket' },
         'evidence.wanted': { actions: 'toReconciliation' },
@@ -448,8 +526,8 @@ export const runtimeMachine = setup({
         'tws.cancel': { actions: 'toTws' },
         'tws.cancelAll': { actions: 'toTws' },
         'tws.ready': { actions: ['journalLink', 'toMarket'] },
-        'tws.lost': { actions: ['journalLink', 'toMarket'] },
-        'tws.severed': { actions: ['journalLink', 'toMarket'] },
+        'tws.lost': { actions: ['journalLink', 'toMarket', 'toAudit'] },
+        'tws.severed': { actions: ['journalLink', 'toMarket', 'toAudit'] },
         'tws.restored': { actions: ['journalLink', 'toMarket'] },
         'tws.farmChanged': { actions: ['journalLink', 'toMarket'] },
         'tws.noted': { actions: 'alertNote' },
@@ -489,7 +567,8 @@ export const runtimeMachine = setup({
               },
             },
             severed: {
-              entry: { type: 'shutDesk', params: { code: 'severed', canCancel: true } },
+              // What TWS tells without IB is what it knew before.
+              entry: [{ type: 'shutDesk', params: { code: 'severed', canCancel: true } }, 'stopReconciling'],
               on: { 'tws.restored': 'reconciling' },
             },
             trading: {

@@ -21,7 +21,7 @@ export interface Ports {
 export function fillPorts({ gateway, market, writer, now }: Ports) {
   const askBroker = fromPromise<AskedList, { list: ListKind }>(async ({ input }) => {
     const since = now();
-    return { since, snapshot: await gateway[input.list]() };
+    return { since, snapshot: await gateway[input.list](), day: gateway.day() };
   });
   return runtimeMachine.provide({
     actors: {

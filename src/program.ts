@@ -52,7 +52,7 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
       beatMs: config.beatMs,
       readyRequiresTws: config.readyRequiresTws,
       trading,
-      reading: createReading(runtime, observer),
+      reading: createReading(runtime, observer, now),
       market: runtime.market,
       health: vitals.port,
       onHttpTiming: (route, ms) => metrics.http(route, ms),

@@ -1,5 +1,6 @@
 /** What clients may read: living views first, the journal for the rest. */
 import { isZero } from '../machines/decimal.ts';
+import { discrepancyView } from '../machines/discrepancy.ts';
 import { positionRow } from '../machines/ledger.ts';
 import type { ReadingPort } from './http/options.ts';
 import type { Observer } from './observer.ts';
@@ -21,8 +22,34 @@ const summaryKeys: Readonly<Record<string, string>> = {
   unrealizedPnl: 'UnrealizedPnL',
 };
 
-export function createReading(runtime: Runtime, observer: Observer): ReadingPort {
+const timeOrNull = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
+
+export function createReading(
+  runtime: Runtime,
+  observer: Observer,
+  now: () => number = Date.now,
+): ReadingPort {
   const { journal } = runtime;
+
+  /** How old what we know of each account's money is. The age counts from the last time that TWS said anything of it. */
+  const accountVerdicts = (at: number) => {
+    const { accounts, sessionId } = runtime.root.getSnapshot().context;
+    const readySince = runtime.child('tws').getSnapshot().context.readySince;
+    return accounts.map((account) => {
+      let newest: number | null = null;
+      for (const value of runtime.accountValues.values())
+        if (value.account === account) newest = Math.max(newest ?? 0, Date.parse(value.at));
+      const isOfSession =
+        sessionId !== null && newest !== null && readySince !== null && newest >= readySince;
+      return {
+        account,
+        outcome: isOfSession ? ('complete' as const) : ('asking' as const),
+        at: timeOrNull(newest),
+        ageMs: newest === null ? null : Math.max(0, at - newest),
+      };
+    });
+  };
+
   return {
     orders(query) {
       const { rows, next } = journal.orders(query);
@@ -47,13 +74,22 @@ export function createReading(runtime: Runtime, observer: Observer): ReadingPort
     account() {
       const { accounts } = runtime.root.getSnapshot().context;
       const values = [...runtime.accountValues.values()];
+      // A summary is of one account: of the first that has values.
+      const first = accounts.find((account) => values.some((value) => value.account === account));
       const summary = Object.fromEntries(
         Object.entries(summaryKeys).flatMap(([name, key]) => {
-          const found = values.find((value) => value.key === key && value.currency !== 'BASE');
+          const found = values.find(
+            (value) => value.account === first && value.key === key && value.currency !== 'BASE',
+          );
           return found ? [[name, found.value]] : [];
         }),
       );
-      return { accounts, values, summary: Object.keys(summary).length > 0 ? summary : null };
+      return {
+        accounts,
+        values,
+        summary: Object.keys(summary).length > 0 ? summary : null,
+        balances: accountVerdicts(now()),
+      };
     },
     pnl: () => ({
       accounts: [...runtime.pnl.values()].map(({ account, daily, unrealized, realized, at }) => ({
@@ -68,7 +104,9 @@ export function createReading(runtime: Runtime, observer: Observer): ReadingPort
     latestReconciliation() {
       const { reconciliation } = runtime.root.getSnapshot().context;
       if (!reconciliation) return null;
-      const { sessionId, since, at, lists, conclusive } = reconciliation;
+      const { sessionId, since, at, lists, conclusive, day } = reconciliation;
+      const { book, coveredAt } = runtime.child('audit').getSnapshot().context;
+      const readAt = now();
       return {
         sessionId,
         startedAt: new Date(since).toISOString(),
@@ -76,8 +114,18 @@ export function createReading(runtime: Runtime, observer: Observer): ReadingPort
         conclusive,
         lists: lists.map((list) => ({
           ...list,
-          at: list.at === null ? null : new Date(list.at).toISOString(),
+          since: timeOrNull(list.since),
+          at: timeOrNull(list.at),
         })),
+        accounts: accountVerdicts(readAt),
+        executions: {
+          completeUntil: timeOrNull(coveredAt),
+          dayBegan: timeOrNull(day?.from ?? null),
+          dayEnds: timeOrNull(day?.to ?? null),
+        },
+        discrepancies: [...book.open, ...book.done.toReversed()].map((discrepancy) =>
+          discrepancyView(discrepancy, readAt),
+        ),
       };
     },
     journal: (query) => ({ records: journal.records(query), lastSeq: journal.lastSeq() }),

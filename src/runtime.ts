@@ -2,7 +2,6 @@
 import type { Logger } from 'pino';
 import { type ActorRefFrom, createActor, type InspectionEvent } from 'xstate';
 import type { DeskAnswer } from '../machines/desk.ts';
-import { retireAfterMs } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
 import type { JournalRecord } from '../machines/journal.ts';
 import type { Order } from '../machines/order.ts';
@@ -32,7 +31,7 @@ type Root = ActorRefFrom<ReturnType<typeof fillPorts>>;
 
 /** Closed orders of the last two days stay known to the desk. */
 export const recallMs = 48 * 3_600_000;
-const sweepEveryMs = retireAfterMs / 6;
+const sweepEveryMs = 200;
 const accountValuesMax = 5_000;
 const answerDeadlineMs = 10_000;
 
@@ -47,7 +46,14 @@ export const restoredFrom = (restoration: Restoration, at: number): RuntimeEvent
     at,
   },
   withdrawal: { type: 'withdrawal.restored', standing: restoration.withdrawal, at },
-  ledger: { type: 'ledger.restored', positions: restoration.positions, executions: restoration.executions },
+  audit: { type: 'audit.restored', standing: restoration.audit },
+  ledger: {
+    type: 'ledger.restored',
+    positions: restoration.positions,
+    executions: restoration.executions,
+    accounts: restoration.audit.accounts,
+    open: restoration.audit.open,
+  },
 });
 
 export type Runtime = ReturnType<typeof createRuntime>;
@@ -69,6 +75,7 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
   const waiting = new Map<string, (answer: DeskAnswer) => void>();
   const verdicts = new Map<string, (verdict: GateVerdict) => void>();
   let lastAppendMs: number | null = null;
+  let lastReviewedAt = 0;
   let requests = 0;
 
   const restoration = journal.restore(now() - recallMs);
@@ -106,6 +113,7 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
     waiting.delete(requestId);
   });
   root.on('reviewed', ({ requestId, verdict }) => {
+    lastReviewedAt = performance.now();
     verdicts.get(requestId)?.(verdict);
     verdicts.delete(requestId);
   });
@@ -114,7 +122,9 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
   });
   root.start();
 
-  const child = <Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'market' | 'reconciliation'>(id: Id) => {
+  const child = <Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'market' | 'reconciliation' | 'audit'>(
+    id: Id,
+  ) => {
     const actor = root.getSnapshot().children[id];
     if (!actor) throw new Error(`the ${id} is not running`);
     return actor;
@@ -133,8 +143,8 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
       const key = `${value.account}|${value.key}|${value.currency}`;
       if (accountValues.has(key) || accountValues.size < accountValuesMax) accountValues.set(key, value);
     }),
-    gateway.onPortfolio(({ account, contract, marketPrice, unrealizedPnl, realizedPnl }) =>
-      send({ type: 'ledger.valued', account, contract, marketPrice, unrealizedPnl, realizedPnl }),
+    gateway.onPortfolio(({ marketValue: _v, averageCost: _c, ...row }) =>
+      send({ type: 'ledger.valued', ...row }),
     ),
     gateway.onPnl((row) => {
       pnl.set(row.account, row);
@@ -157,6 +167,8 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
       return `r${requests}`;
     },
     lastAppendMs: () => lastAppendMs,
+    /** when the gate gave its newest verdict, on the clock of `performance.now` */
+    lastReviewedAt: () => lastReviewedAt,
 
     /** Sends a command and gives the desk's answer, mostly within the call. */
     ask(

@@ -79,7 +79,7 @@ export function createVitals({ runtime, observer, metrics, config, now }: Vitals
         sessionId: root.hasTag('reconciled') ? (reconciliation?.sessionId ?? null) : null,
         completedAt: reconciliation?.at ?? null,
         failing: failingLists(),
-        differences: 0,
+        differences: runtime.child('audit').getSnapshot().context.book.open.length,
       },
       marketData: { lastTickAt: lastTickAt },
       clients: { connected: clients, slow: 0 },

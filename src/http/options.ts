@@ -77,7 +77,8 @@ export interface LeaseTerms {
 }
 
 export interface TradingPort {
-  submit(request: OrderRequest): Promise<SubmitOutcome>;
+  /** `receivedAt`: when the request came in, on the clock of `performance.now`; now when left out. */
+  submit(request: OrderRequest, receivedAt?: number): Promise<SubmitOutcome>;
   modify(clientOrderId: string, change: TermsChange, ifVersion: number | null): Promise<ChangeOutcome>;
   cancel(clientOrderId: string): Promise<ChangeOutcome>;
   cancelAll(): Promise<
@@ -123,6 +124,13 @@ export interface ReadingPort {
     readonly accounts: readonly string[];
     readonly values: readonly AccountValue[];
     readonly summary: Readonly<Record<string, string>> | null;
+    /** how old what is known of each account's money is; `complete`: told in this session */
+    readonly balances?: readonly {
+      readonly account: string;
+      readonly outcome: 'complete' | 'asking';
+      readonly at: string | null;
+      readonly ageMs: number | null;
+    }[];
   };
   pnl(): {
     readonly accounts: readonly {

@@ -113,6 +113,19 @@ export const AccountView = Type.Object({
     }),
   ),
   summary: orNull(Type.Record(Type.String(), Type.String())),
+  balances: Type.Optional(
+    Type.Array(
+      Type.Object(
+        {
+          account: Type.String(),
+          outcome: Type.Enum(['complete', 'asking']),
+          at: orNull(Time),
+          ageMs: orNull(Type.Number()),
+        },
+        { description: "how old each account's figures are; complete: told in this session" },
+      ),
+    ),
+  ),
 });
 
 export const PnlView = Type.Object({

@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { type AuditStanding, emptyStanding } from '../../machines/audit.machine.ts';
 import { isClosed } from '../../machines/evidence.ts';
 import type { JournalEntry, JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
@@ -29,6 +30,7 @@ export interface Restoration {
   readonly executions: readonly ExecutionRow[];
   readonly trading: TradingStanding;
   readonly withdrawal: WithdrawalStanding;
+  readonly audit: AuditStanding;
 }
 
 export interface Journal {
@@ -139,6 +141,7 @@ class SqliteJournal implements Journal {
         parse<ExecutionRow>(row),
       ),
       trading: this.#standing('trading', { state: 'open', reasons: [] }),
+      audit: this.#standing('audit', emptyStanding),
       withdrawal: this.#standing('withdrawal', { leases: [], owed: [] }),
     };
   }
@@ -245,6 +248,9 @@ class SqliteJournal implements Journal {
       case 'trading':
         this.#stand('trading', { state: entry.state, reasons: entry.reasons });
         return;
+      case 'audit':
+        this.#stand('audit', entry.standing);
+        return;
       case 'withdrawal':
         this.#stand('withdrawal', entry.standing);
         return;
@@ -347,6 +353,15 @@ function inWriting(entry: JournalEntry): Written {
         clientOrderId: null,
         fact: {},
         payload: { trading: { state: entry.state, reasons: entry.reasons } },
+      };
+    case 'audit':
+      return {
+        ts: entry.at,
+        channel: null,
+        event: 'audit.kept',
+        clientOrderId: null,
+        fact: {},
+        payload: { audit: entry.standing },
       };
     case 'withdrawal':
       return {

@@ -26,7 +26,7 @@ import {
 import { createPreviews } from './previews.ts';
 import { createCollection, createList, notConnected, readError } from './requests.ts';
 import { openSession, type SessionListeners } from './session.ts';
-import { parseTwsTime, toIsoDate } from './times.ts';
+import { dayOf, parseTwsTime, toIsoDate } from './times.ts';
 import {
   type CompletedSeen,
   type Executed,
@@ -94,6 +94,8 @@ export interface Gateway {
   /** All executions of the day that TWS still has. */
   executions(): Promise<Snapshot<Executed>>;
   positions(): Promise<Snapshot<PositionSeen>>;
+  /** The current day of TWS's clock, whose executions it still lists, in ms; null without a session. */
+  day(): { readonly from: number; readonly to: number } | null;
 
   contractDetails(contract: Contract): Promise<readonly ContractDetails[] | RequestFailure>;
   search(pattern: string): Promise<readonly SymbolMatch[] | RequestFailure>;
@@ -274,6 +276,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     openOrders: () => openOrders.ask(current(), timeoutMs, (api) => api.reqAllOpenOrders()),
     completedOrders: () => completedOrders.ask(current(), timeoutMs, (api) => api.reqCompletedOrders(false)),
     positions: () => positions.ask(current(), timeoutMs, (api) => api.reqPositions()),
+    day() {
+      const asked = current();
+      return asked ? dayOf(clock.now(), asked.zone) : null;
+    },
     executions() {
       if (executionsAnswer) return executionsAnswer;
       const asked = current();

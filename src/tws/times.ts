@@ -97,3 +97,14 @@ export function zoneOfGreeting(connectionTime: string): string {
   const zone = /^\d{8}\s+\d{2}:\d{2}:\d{2}\s+(.+)$/.exec(connectionTime.trim())?.[1];
   return zone && formatterFor(zone) ? zone : 'UTC';
 }
+
+/** From midnight to midnight of a zone (UTC when nobody knows it) around an instant, ms. */
+export function dayOf(at: number, zone: string): { readonly from: number; readonly to: number } {
+  const formatter = formatterFor(zone);
+  const wall = at + (formatter ? offsetAt(formatter, at) : 0);
+  const midnight = Math.floor(wall / 86_400_000) * 86_400_000;
+  return {
+    from: toInstant(midnight, zone) ?? midnight,
+    to: toInstant(midnight + 86_400_000, zone) ?? midnight + 86_400_000,
+  };
+}

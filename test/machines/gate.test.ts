@@ -56,7 +56,11 @@ function startGate(
       id: 'gate',
       input: { limits: { ...unlimited, ...limits }, tradingMode, latched: { state, reasons: [] } },
     },
-    on: { 'gate.reviewed': { actions: 'keep' }, 'trading.changed': { actions: 'keep' } },
+    on: {
+      'gate.reviewed': { actions: 'keep' },
+      'gate.reversing': { actions: 'keep' },
+      'trading.changed': { actions: 'keep' },
+    },
   });
   const gate = createActor(supervisor, { clock: stoppedClock }).start().getSnapshot().children
     .gate as ActorRefFrom<typeof gateMachine>;
@@ -119,6 +123,8 @@ test('every state against every event is the committed table', async () => {
     position('5'),
     { type: 'gate.pnlNoted', account: 'DU1234567', daily: '-5' },
     { type: 'gate.accountsNoted', accounts: ['DU1234567'] },
+    { type: 'gate.uncertaintyNoted', positions: [] },
+    { type: 'gate.liquidated', account: 'DU1234567', instrument: 'AAPL', side: 'sell', at },
     { type: 'gate.release', clientOrderIds: ['c-1'] },
     { type: 'gate.open', reason, at },
     { type: 'gate.reduce', reason, at },
@@ -239,6 +245,39 @@ test('the reference is what the side would meet, else the best that is known, ne
   expect(referencePrice({ bid: null, ask: null, last: null, close: 186, at }, 'buy')).toBe('186');
   expect(referencePrice({ bid: -1, ask: null, last: null, close: null, at }, 'sell')).toBeNull();
   expect(referencePrice(null, 'sell')).toBeNull();
+});
+
+test('an uncertain position lets only orders pass that shrink it, in its own account and instrument', () => {
+  const gate = startGate();
+  gate.send(position('10'));
+  gate.send({
+    type: 'gate.uncertaintyNoted',
+    positions: [{ account: 'DU1234567', instrument: 'AAPL' }],
+  });
+  expect(gate.judge({ side: 'buy', quantity: '1' })).toEqual(['position-uncertain']);
+  expect(gate.judge({ side: 'sell', quantity: '11' })).toEqual(['position-uncertain']);
+  expect(gate.judge({ side: 'sell', quantity: '10' })).toEqual([]);
+  expect(gate.judge({ side: 'buy', quantity: '1', instrument: 'MSFT' })).toEqual([]);
+  gate.send({ type: 'gate.uncertaintyNoted', positions: [] });
+  expect(gate.judge({ side: 'buy', quantity: '1' })).toEqual([]);
+});
+
+test('after a liquidation the orders that would turn the position round are called back, and only reducing ones pass', () => {
+  const gate = startGate();
+  gate.send(position('30'));
+  for (const [clientOrderId, side, quantity] of [
+    ['exit', 'sell', '30'],
+    ['part', 'sell', '5'],
+    ['entry', 'buy', '10'],
+  ] as const)
+    gate.judge({ clientOrderId, side, quantity });
+  gate.send(position('5'));
+  gate.send({ type: 'gate.liquidated', account: 'DU1234567', instrument: 'AAPL', side: 'sell', at });
+  expect(gate.heard.slice(-2)).toMatchObject([
+    { type: 'gate.reversing', clientOrderIds: ['exit'] },
+    { type: 'trading.changed', state: 'reducing', reasons: [{ code: 'liquidation' }] },
+  ]);
+  expect(gate.snapshot().hasTag('reducing')).toBe(true);
 });
 
 test('whatever is approved, the worst case of a position stays within its limit', () => {
