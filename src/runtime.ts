@@ -61,6 +61,7 @@ export type Runtime = ReturnType<typeof createRuntime>;
 /** Opens the journal, replays it and starts every actor. `connect` begins the first session. Throws when the journal cannot be opened. */
 export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAge, now }: RuntimeOptions) {
   const journal: Journal = openJournal(config.journalPath);
+  for (const finding of journal.findings) log.warn({ path: config.journalPath }, `journal: ${finding}`);
   const gateway: Gateway = createGateway({ now, log: log.child({ part: 'tws' }) });
   const market: Market = createMarket({
     lines: gateway,

@@ -1,45 +1,38 @@
-/** The tables of the journal. `facts` is the truth; the others are read models, written in the same transaction. */
+/**
+ * The tables of the journal. `facts` is the truth: numbered without holes, each with a checksum. `heads` says for each
+ * thing that facts are about where its newest fact is; it is written in the same transaction and can be made again.
+ */
 import type { DatabaseSync } from 'node:sqlite';
 
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 const tables = `
 create table facts (
-  seq integer primary key autoincrement,
+  seq integer primary key,
   ts integer not null,
   channel text,
   event text not null,
-  client_order_id text,
+  kind text,
+  name text,
   fact text not null,
-  payload text not null
+  payload text not null,
+  checksum integer not null
 ) strict;
-create index facts_by_order on facts (client_order_id, seq) where client_order_id is not null;
-create table orders (
-  client_order_id text primary key,
-  created_seq integer not null,
-  updated_at integer not null,
+create index facts_by_name on facts (kind, name, seq) where kind is not null;
+create table heads (
+  kind text not null,
+  name text not null,
+  first_seq integer not null,
+  seq integer not null,
+  at integer not null,
   is_open integer not null,
   order_id integer,
-  view text not null
-) strict;
-create index orders_by_age on orders (created_seq);
-create index open_orders on orders (created_seq) where is_open = 1;
-create table executions (
-  family text primary key,
-  seq integer not null,
-  row text not null
-) strict;
-create index executions_by_age on executions (seq);
-create table positions (
-  account text not null,
-  instrument text not null,
-  row text not null,
-  primary key (account, instrument)
-) strict;
-create table standing (
-  name text primary key,
-  value text not null
-) strict;
+  primary key (kind, name)
+) strict, without rowid;
+create index heads_by_age on heads (kind, first_seq);
+create index open_orders on heads (first_seq) where kind = 'order' and is_open = 1;
+create index closed_orders on heads (at) where kind = 'order' and is_open = 0;
+create index order_ids on heads (order_id) where order_id is not null;
 `;
 
 /** Makes the tables of an empty file, accepts those of this version, and refuses what it does not know. */
@@ -48,7 +41,7 @@ export function prepare(database: DatabaseSync, path: string): void {
   if (version === schemaVersion) return;
   if (version !== 0) {
     throw new Error(
-      `JOURNAL_PATH: ${path} was written by another version of this program (schema ${version}, this one knows ${schemaVersion}); keep the file and use that version`,
+      `JOURNAL_PATH: ${path} was written by another version of this program (schema ${version}, this one knows ${schemaVersion}); keep the file and use that version, or begin with another JOURNAL_PATH`,
     );
   }
   database.exec(`begin immediate; ${tables} pragma user_version = ${schemaVersion}; commit;`);

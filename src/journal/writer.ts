@@ -34,8 +34,21 @@ const realTimers: WriterTimers = {
 
 /** How often a failed append is tried again. */
 const retryMs = 1_000;
+/** Facts of one transaction when many have waited: the event loop must not stand still for long. */
+const batchMax = 2_000;
+/** News about the link and alerts that wait for a disk. Beyond it they are dropped and counted: they are not the truth about an order. */
+export const waitingNewsMax = 10_000;
 /** Facts that wait for a disk; beyond it the process cannot vouch for its orders and gives up. */
-const waitingMax = 100_000;
+export const waitingMax = 50_000;
+
+const isNews = ({ kind }: JournalEntry): boolean => kind === 'health' || kind === 'alert';
+
+/** Why nothing can be made durable, since when, and what was not kept for later. */
+interface Loss {
+  readonly message: string;
+  readonly since: number;
+  dropped: number;
+}
 
 /** Fills the supervisor's slot `journal`. */
 export function createJournalWriter(options: WriterOptions) {
@@ -44,19 +57,33 @@ export function createJournalWriter(options: WriterOptions) {
     let waiting: JournalEntry[] = [];
     let callOffFlush: (() => void) | null = null;
     let callOffRetry: (() => void) | null = null;
-    let isLost = false;
+    let loss: Loss | null = null;
+    let isStopped = false;
     let unannounced: JournalRecord[] = [];
     const report = (event: JournalReport): void => sendBack(event);
 
-    const write = (entries: readonly JournalEntry[]): readonly JournalRecord[] => {
+    /** The records, or what went wrong. */
+    const write = (
+      entries: readonly JournalEntry[],
+    ): { readonly records: readonly JournalRecord[] } | { readonly failed: string } => {
+      // The record of the loss is also what proves that the disk is back: an empty transaction writes nothing.
+      const regained = loss === null ? [] : [regainedEntry(loss, now())];
       const begun = performance.now();
-      const records = journal.append(entries);
+      let records: readonly JournalRecord[];
+      try {
+        records = journal.append([...entries, ...regained]);
+      } catch (error) {
+        return { failed: noteLoss(error) };
+      }
       onAppended(performance.now() - begun);
-      if (isLost) {
-        isLost = false;
+      unannounced.push(...records);
+      if (loss !== null) {
+        loss = null;
+        callOffRetry?.();
+        callOffRetry = null;
         report({ type: 'journal.recovered', at: now() });
       }
-      return records;
+      return { records };
     };
 
     const announce = (): void => {
@@ -67,62 +94,79 @@ export function createJournalWriter(options: WriterOptions) {
 
     const noteLoss = (error: unknown): string => {
       const message = error instanceof Error ? error.message : String(error);
-      if (!isLost) {
-        isLost = true;
+      if (loss === null) {
+        loss = { message, since: now(), dropped: 0 };
         report({ type: 'journal.lost', message, at: now() });
       }
-      callOffRetry ??= timers.after(retryMs, () => {
-        callOffRetry = null;
-        flush();
-      });
+      if (!isStopped) {
+        callOffRetry ??= timers.after(retryMs, () => {
+          callOffRetry = null;
+          flush();
+        });
+      }
       return message;
     };
 
     const flush = (): void => {
       callOffFlush = null;
-      // An empty write still proves whether the disk is back.
-      if (waiting.length === 0 && !isLost) return;
-      const entries = waiting;
-      try {
-        unannounced.push(...write(entries));
-        waiting = waiting.slice(entries.length);
-        announce();
-      } catch (error) {
-        noteLoss(error);
+      if (waiting.length === 0 && loss === null) return;
+      const entries = waiting.slice(0, batchMax);
+      if ('failed' in write(entries)) return;
+      waiting = waiting.slice(entries.length);
+      if (waiting.length > 0) callOffFlush ??= timers.soon(flush);
+      announce();
+    };
+
+    const keep = (entries: readonly JournalEntry[]): void => {
+      for (const entry of entries) {
+        if (loss !== null && isNews(entry) && waiting.length >= waitingNewsMax) loss.dropped += 1;
+        else waiting.push(entry);
       }
+      if (waiting.length > waitingMax)
+        throw new Error(
+          `the journal cannot be written (${loss?.message ?? 'too slow'}) and ${waitingMax} facts wait for it`,
+        );
     };
 
     receive((command) => {
       if (command.type === 'journal.append') {
-        if (waiting.length + command.entries.length > waitingMax) {
-          throw new Error(`the journal cannot be written and ${waitingMax} facts wait for it`);
-        }
-        waiting.push(...command.entries);
-        callOffFlush ??= timers.soon(flush);
+        keep(command.entries);
+        // Without a disk the retry is soon enough.
+        if (loss === null) callOffFlush ??= timers.soon(flush);
         return;
       }
       const earlier = waiting.length;
-      try {
-        const records = write([...waiting, ...command.entries]);
-        waiting = [];
-        report({
-          type: 'journal.committed',
-          requestId: command.requestId,
-          seqs: records.slice(earlier).map(({ seq }) => seq),
-        });
-        // Readers can wait for a turn; the order cannot.
-        unannounced.push(...records);
-        timers.soon(announce);
-      } catch (error) {
-        report({ type: 'journal.failed', requestId: command.requestId, message: noteLoss(error) });
+      const { requestId, entries } = command;
+      const outcome = write([...waiting, ...entries]);
+      if ('failed' in outcome) {
+        report({ type: 'journal.failed', requestId, message: outcome.failed });
+        return;
       }
+      waiting = [];
+      const seqs = outcome.records.slice(earlier, earlier + entries.length).map(({ seq }) => seq);
+      report({ type: 'journal.committed', requestId, seqs });
+      // Readers can wait for a turn; the order cannot.
+      timers.soon(announce);
     });
 
     return () => {
+      isStopped = true;
       callOffFlush?.();
       callOffRetry?.();
-      flush();
+      while (waiting.length > 0) {
+        const before = waiting.length;
+        flush();
+        if (waiting.length === before) break;
+      }
+      callOffFlush?.();
       announce();
     };
   });
 }
+
+const regainedEntry = ({ message, since, dropped }: Loss, at: number): JournalEntry => ({
+  kind: 'health',
+  at,
+  event: 'journal.regained',
+  detail: { reason: message, since: new Date(since).toISOString(), newsDropped: dropped },
+});

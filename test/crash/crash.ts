@@ -76,7 +76,7 @@ export async function crash(options: CrashOptions): Promise<CrashReport> {
     } catch (error) {
       const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
       log(`seed ${worldSeed}: ${problem}`);
-      failures.push({ seed: worldSeed, problem, steps: [...world.steps] });
+      failures.push({ seed: worldSeed, problem, steps: [...world.steps, ...world.log()] });
     } finally {
       await world.close();
     }

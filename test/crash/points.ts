@@ -44,6 +44,9 @@ const read = (message: string): readonly string[] => [
 export const pointsOf = {
   submit: [
     ...steps('order.requested'),
+    // What died above is in doubt when the program is back.
+    'order.doubted, before its commit',
+    'order.doubted, after its commit',
     ...sent('placeOrder'),
     'placeOrder, after it was sent#4',
     ...read('openOrder'),
@@ -84,8 +87,6 @@ export const pointsOf = {
     ...read('execDetailsEnd'),
     ...read('positionEnd'),
     ...read('completedOrdersEnd'),
-    'order.doubted, before its commit',
-    'order.doubted, after its commit',
   ],
 } as const;
 

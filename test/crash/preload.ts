@@ -114,7 +114,7 @@ function messages(chunk: Buffer): (readonly [string, string])[] {
   return found;
 }
 
-/** SIGUSR2 makes every open database read only, and writable again. */
+/** SIGALRM makes every open database read only, and writable again. */
 function switchJournal(): void {
   const open = new Set<DatabaseSync>();
   let readOnly = false;
@@ -123,8 +123,9 @@ function switchJournal(): void {
     open.add(this);
     return exec.call(this, sql);
   };
-  process.on('SIGUSR2', () => {
+  process.on('SIGALRM', () => {
     readOnly = !readOnly;
     for (const database of open) if (database.isOpen) exec.call(database, `pragma query_only = ${readOnly}`);
+    process.stdout.write(`journal read only: ${readOnly}\n`);
   });
 }

@@ -17,6 +17,8 @@ export interface World {
   live(death: Death): Promise<boolean>;
   /** Starts a program once more, lets it settle, and compares the books. Throws with what disagrees. */
   settle(): Promise<void>;
+  /** the newest lines of the log of the newest program, warnings and worse last */
+  log(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -205,6 +207,8 @@ export async function createWorld(seed: number): Promise<World> {
       await program.kill();
       running = null;
     },
+
+    log: () => running?.lines.slice(-25) ?? [],
 
     async close() {
       await running?.kill();
