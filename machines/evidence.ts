@@ -62,7 +62,11 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
       const seen = accepted(order, permId, fact.status, null, undefined).map(stamp);
       const now = seen.reduce(applyFact, order);
       const reason: Reason | null = fact.text ? { code: 'broker', message: fact.text } : null;
-      return [...seen, ...ending(now, permId, fact.status, reason).map(stamp)];
+      const isCutShort = now.state === 'filled' && fact.status !== 'filled';
+      const larger = isCutShort ? grown(now, permId, fact.terms).map(stamp) : [];
+      const reopened: Order =
+        larger.length > 0 ? { ...larger.reduce(applyFact, now), state: 'working' } : now;
+      return [...seen, ...larger, ...ending(reopened, permId, fact.status, reason).map(stamp)];
     }
     case 'broker.executed':
       return executed(order, fact).map(stamp);
@@ -104,7 +108,8 @@ function accepted(
   const isNewIncarnation = permId !== '0' && !order.permIds.includes(permId);
   const known = incarnationsOf(order).find((incarnation) => incarnation.permId === permId);
   const held_ = held ?? heldBecause(order);
-  const isHeld = status === 'inactive' && held_ !== '';
+  // Only a message that says itself why it waits is one of an order that waits.
+  const isHeld = status === 'inactive' && held !== undefined && held !== '';
   const isAlive = status === 'pending' || status === 'working' || status === 'cancelPending' || isHeld;
   // What says that an ended one lives was overtaken on its way.
   const lives = isAlive && (known === undefined || known.state === 'live');
@@ -144,6 +149,7 @@ const changeable = [
 
 /** Terms that the broker echoes and that differ from ours: an acknowledged modification, or one made elsewhere. */
 function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {
+  if (order.state === 'filled') return status === 'filled' ? [] : grown(order, permId, terms);
   if (isClosed(order) || status === 'cancelled' || status === 'filled' || status === 'inactive') return [];
   // An older one beside it has the terms from before the change.
   const newest = incarnationsOf(order).at(-1);
@@ -167,6 +173,17 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
     return order.state === 'inDoubt' ? [{ type: 'order.modifyRejected', reason: lost }] : [];
   }
   return Object.keys(different).length > 0 ? [{ type: 'order.modified', terms: different }] : [];
+}
+
+/**
+ * An order is filled as far as its size is known. That of others may come after their executions, and that of ours may
+ * grow while the last fill is on its way: a broker order that has not ended and is larger lives on.
+ */
+function grown(order: Order, permId: string, { quantity }: BrokerOrderTerms): News[] {
+  const known = incarnationsOf(order);
+  const isOnlyOne = known.length <= 1 && (known[0] === undefined || known[0].permId === permId);
+  if (!isOnlyOne || (known[0] && known[0].state !== 'live')) return [];
+  return compare(quantity, order.quantity) > 0 ? [{ type: 'order.modified', terms: { quantity } }] : [];
 }
 
 /** An openOrder cannot say why an order is held: as Inactive it ends only what was refused before. */

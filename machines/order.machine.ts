@@ -31,6 +31,8 @@ interface OrderContext extends OrderInput {
   readonly asked: number;
   /** what the broker states beyond the known executions */
   readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
+  /** the broker's newest word of the order does not know of a cancel */
+  readonly isCancelUnheard: boolean;
   /** permId of a live incarnation -> complete lists, in a row, without it */
   readonly vanished: Readonly<Record<string, number>>;
   /** when this doubt began, ms since the epoch */
@@ -97,6 +99,8 @@ export type OrderReport =
 
 /** No answer for so long after the bytes left: in doubt. */
 export const ackTimeoutMs = 4_000;
+/** A cancel may be unanswered for so long before it is asked for in the lists, and sent again if they don't show it. */
+export const cancelPatienceMs = 30_000;
 /** How long executions may lag behind a stated fill before they are asked for. */
 export const executionLagMs = 1_500;
 /** Complete answers without the order, in a row, before an unacknowledged order counts as unknown to the broker. */
@@ -122,6 +126,12 @@ export const orderMachine = setup({
       event.present &&
       event.since > context.lastAt &&
       hasSurvivor(context.order),
+    /** The lists show it untouched, long after the cancel was sent: TWS never heard of it, or has lost it. */
+    isCancelLost: ({ context, event }) =>
+      event.type === 'evidence.completed' &&
+      event.present &&
+      context.isCancelUnheard &&
+      event.since > context.lastAt + cancelPatienceMs,
     isProvenAbsent: ({ context, event }) =>
       event.type === 'evidence.completed' &&
       !event.present &&
@@ -150,7 +160,7 @@ export const orderMachine = setup({
     record: enqueueActions(({ context, event, enqueue }) => {
       const fact = asFact(event);
       const order = applyFact(context.order, fact);
-      enqueue.assign({ order, lastAt: fact.at });
+      enqueue.assign({ order, lastAt: fact.at, stated: stillUnexplained(context.stated, order) });
       if (context.replaying) return;
       const { clientOrderId } = order;
       const tell = (report: OrderReport): void => enqueue.sendParent(report);
@@ -172,6 +182,8 @@ export const orderMachine = setup({
     }),
     weighEvidence: enqueueActions(({ context, event, enqueue }) => {
       const fact = event as BrokerFact;
+      if (fact.type === 'broker.orderSeen' || fact.type === 'broker.statusSeen')
+        enqueue.assign({ isCancelUnheard: fact.status === 'working' || fact.status === 'pending' });
       const filled = unexplainedFills(context.order, fact);
       if (filled !== null) {
         const averagePrice = fact.type === 'broker.statusSeen' ? fact.averagePrice : null;
@@ -224,6 +236,7 @@ export const orderMachine = setup({
         orderId: context.order.orderId,
       } satisfies OrderReport);
     }),
+    noteResending: assign(({ event }) => ({ lastAt: (event as EvidenceCompleted).at })),
     adoptNumber: assign(({ event }) => ({
       parentOrderId: (event as Extract<OrderFact, { type: 'order.renumbered' }>).parentOrderId,
     })),
@@ -363,7 +376,7 @@ export const orderMachine = setup({
   delays: {
     ackTimeout: ackTimeoutMs,
     executionLag: executionLagMs,
-    cancelPatience: 30_000,
+    cancelPatience: cancelPatienceMs,
     journalDeadline: 10_000,
     /** 2 s, then doubling up to a minute */
     nextQuestion: ({ context }) => Math.min(60_000, 2_000 * 2 ** Math.max(0, context.asked - 1)),
@@ -372,6 +385,7 @@ export const orderMachine = setup({
   id: 'order',
   context: ({ input }) => ({
     ...input,
+    isCancelUnheard: false,
     vanished: {},
     doubtSince: Date.parse(input.order.updatedAt),
     absences: 0,
@@ -569,6 +583,7 @@ export const orderMachine = setup({
           { guard: 'hasStatedFills', actions: 'acceptStatement' },
           { guard: 'isAbsent', actions: 'doubtAbsent' },
           { guard: 'leavesSurvivor', actions: ['followVanished', 'sendCancel'] },
+          { guard: 'isCancelLost', actions: ['followVanished', 'noteResending', 'sendCancel'] },
           { actions: 'followVanished' },
         ],
       },
@@ -625,6 +640,10 @@ export const orderMachine = setup({
       on: {
         'order.filled': { actions: 'record' },
         'order.corrected': { actions: 'record' },
+        'order.modified': [
+          { guard: 'completesOrder', actions: 'record' },
+          { target: 'working', actions: 'record' },
+        ],
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.cancel': {},
       },
@@ -681,6 +700,12 @@ export const orderMachine = setup({
     },
   },
 });
+
+type Statement = OrderContext['stated'];
+
+/** A statement has served once executions explain it: a correction may fall below it. */
+const stillUnexplained = (stated: Statement, order: Order): Statement =>
+  stated !== null && compare(stated.filled, order.filledQuantity) > 0 ? stated : null;
 
 /** A cancel was asked for and not refused. */
 const isUnwanted = (order: Order): boolean => order.cancelRequestedAt !== undefined;

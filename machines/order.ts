@@ -282,8 +282,11 @@ function withFills(order: Order, fills: readonly Fill[]): Order {
   const explained = compare(filled, stated) >= 0;
   const filledQuantity = larger(filled, stated);
   const left = subtract(order.quantity, filledQuantity);
+  // Explained by executions it has served: a correction of these must be able to fall below it.
+  const { statedFilled, ...rest } = order;
   return {
-    ...order,
+    ...rest,
+    ...(statedFilled && !explained ? { statedFilled } : {}),
     fills,
     filledQuantity,
     remainingQuantity: compare(left, '0') > 0 ? left : '0',
