@@ -136,6 +136,10 @@ export type DeskEvent =
       readonly present: readonly BrokerOrderIds[];
     }
   | { readonly type: 'desk.sweep'; readonly at: number }
+  /** to itself: TWS has told its next order id */
+  | (Omit<Extract<OrderReport, { type: 'order.renumberWanted' }>, 'type'> & {
+      readonly type: 'desk.renumber';
+    })
   | { readonly type: 'journal.committed'; readonly requestId: string; readonly seqs: readonly number[] }
   | { readonly type: 'journal.failed'; readonly requestId: string; readonly message: string }
   /** to itself, behind whatever it has just sent to its orders: the views are settled when this is read */
@@ -198,13 +202,17 @@ export interface DeskContext {
   readonly byExecId: Lookup<string>;
   /** commissions whose execution has not come, by execId, newest last, bounded */
   readonly earlyCommissions: Readonly<Record<string, Extract<BrokerFact, { type: 'broker.commissioned' }>>>;
+  /** intents whose order id TWS refused, until it tells the next one */
+  readonly refused: readonly Extract<OrderReport, { type: 'order.renumberWanted' }>[];
   readonly operations: Readonly<Record<string, Operation>>;
   readonly shut: { readonly reason: Reason; readonly canCancel: boolean } | null;
 }
 
 export const earlyCommissionsMax = 500;
 /** Closed orders keep their actor this long after the last fact: late fills and commissions mostly come at once. */
-export const retireAfterMs = 30_000;
+export const retireAfterMs = 5_000;
+/** Stopping an actor costs as much as it has siblings: never many in one turn, or an order would wait behind them. */
+export const retiredPerSweepMax = 5;
 /** Closed orders stay known to the desk this long: TWS may still speak of them for the rest of the day. */
 export const forgetAfterMs = 48 * 3_600_000;
 
@@ -357,14 +365,31 @@ export const cancel: Handle = ({ context, event, view }, out) => {
   out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids: [clientOrderId], reason: null });
 };
 
+/** TWS refused an order id, or that of a parent. It tells its next id at once; until then the intent waits. */
+export const noteRefusedId: Handle = ({ context, event }, out) => {
+  const wanted = event as Of<'order.renumberWanted'>;
+  out.assign({ refused: [...context.refused, wanted] });
+};
+
+/** The order ids that TWS grants only ever raise ours; what waits for one is taken up, parents first. */
+export const raiseOrderId: Handle = ({ context, event }, out) => {
+  const { orderId } = event as Of<'broker.orderIdGranted'>;
+  out.assign({ nextOrderId: Math.max(context.nextOrderId, orderId), refused: [] });
+  for (const wanted of context.refused.toSorted((a, b) => a.orderId - b.orderId))
+    out.toSelf({ ...wanted, type: 'desk.renumber' });
+};
+
 /**
- * TWS refused the order id, or that of the parent: nothing entered the book, and the intent stands. It goes out once
- * more, under a fresh id and the same reference, when that is durable.
+ * Nothing entered the book under the refused id, and the intent stands. It goes out once more, under a fresh id and the
+ * same reference, when that is durable.
  */
 export const renumber: Handle = ({ context, event, view }, out) => {
-  const { clientOrderId, orderId: refused, reason, at } = event as Of<'order.renumberWanted'>;
+  const { clientOrderId, orderId: refused, reason, at } = event as Of<'desk.renumber'>;
   const entry = lookUp(context.orders, clientOrderId);
   if (!entry?.ticket) return;
+  const { state } = view(entry);
+  // Given up or cancelled meanwhile: evidence decides.
+  if (state !== 'submitting' && state !== 'inDoubt') return;
   const orderId = Math.max(context.nextOrderId, refused + 1);
   const parentName = entry.ticket.parentClientOrderId;
   const parent = parentName === undefined ? undefined : lookUp(context.orders, parentName);

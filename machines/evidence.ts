@@ -317,9 +317,8 @@ function noted(order: Order, fact: Extract<BrokerFact, { type: 'broker.orderNote
       return order.state === 'modifying' && isChild ? [notice, { type: 'order.orphaned' }] : asRefusal();
     case 'cancelled':
       if (order.state === 'cancelling')
-        return liveIncarnations(order).length > 1
-          ? [notice, { type: 'order.doubted', reason }]
-          : [endOf(order, reason)];
+        // It names no permId: of several broker orders only their status tells which one has ended.
+        return incarnationsOf(order).length > 1 ? [notice] : [endOf(order, reason)];
       if (order.state === 'cancelled' && order.reason === null && isExpiry(reason))
         return [{ type: 'order.expired', reason }];
       return isClosed(order) && order.reason ? [] : [notice];

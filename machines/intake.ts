@@ -8,6 +8,7 @@ import {
   type Of,
   type Outbox,
   retireAfterMs,
+  retiredPerSweepMax,
 } from './desk.ts';
 import { isClosed } from './evidence.ts';
 import {
@@ -29,11 +30,7 @@ type Commissioned = Extract<BrokerFact, { type: 'broker.commissioned' }>;
 /** A fact of the broker finds its order, wakes it when it was retired, or becomes an order of others. */
 export const routeFact: Handle = ({ context, event }, out) => {
   const fact = event as BrokerFact;
-  if (fact.type === 'broker.positionSeen') return;
-  if (fact.type === 'broker.orderIdGranted') {
-    out.assign({ nextOrderId: Math.max(context.nextOrderId, fact.orderId) });
-    return;
-  }
+  if (fact.type === 'broker.positionSeen' || fact.type === 'broker.orderIdGranted') return;
   if (fact.type === 'broker.commissioned') return followCommission(context, fact, out);
   const id =
     fact.type === 'broker.orderNoted'
@@ -160,6 +157,7 @@ export const weighLists: Handle = ({ context, event }, out) => {
 };
 
 export const tellOpenOrders: Handle = ({ context, event }, out) => {
+  out.assign({ refused: [] });
   for (const [id, { live, closedAt }] of entries(context.orders)) {
     if (live && closedAt === null) out.toOrder(id, event as SessionLost);
   }
@@ -168,9 +166,12 @@ export const tellOpenOrders: Handle = ({ context, event }, out) => {
 export const sweep: Handle = ({ context, event }, out) => {
   const { at } = event as Of<'desk.sweep'>;
   let { orders, byPermId, byOrderId, byExecId } = context;
+  let retired = 0;
   for (const [id, entry] of entries(context.orders)) {
     if (entry.closedAt === null || at - entry.closedAt < retireAfterMs) continue;
     if (entry.live) {
+      if (retired >= retiredPerSweepMax) continue;
+      retired += 1;
       out.stop(id);
       orders = put(orders, id, { ...entry, live: false });
     } else if (at - entry.closedAt > forgetAfterMs) {

@@ -56,7 +56,9 @@ export function answerToChange(
     case 'denied':
       return { problem: denied(result.reason, { order: result.order }) };
     case 'unavailable':
-      return { problem: tradingUnavailable(result.reason) };
+      return result.reason.code === 'order-busy'
+        ? { problem: problem('order-busy', result.reason.message) }
+        : { problem: tradingUnavailable(result.reason) };
     case 'invalid':
       return { problem: invalid(result.errors) };
   }

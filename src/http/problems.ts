@@ -17,6 +17,7 @@ export const problemTable = {
   'request-timeout': { status: 408, title: 'The request did not arrive in time' },
   'client-order-id-reused': { status: 409, title: 'Another order has this clientOrderId' },
   'order-closed': { status: 409, title: 'The order is closed' },
+  'order-busy': { status: 409, title: 'The order waits for an answer of the broker' },
   'version-mismatch': { status: 412, title: 'The order has changed since' },
   'body-too-large': { status: 413, title: 'The body is larger than 64 KiB' },
   'uri-too-long': { status: 414, title: 'The path is too long' },

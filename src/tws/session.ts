@@ -263,17 +263,11 @@ export function openSession(
       listeners.failed(id, code, message);
       return;
     }
-    tell(
-      {
-        type: 'broker.orderNoted',
-        at: connection.readAt,
-        orderId: id,
-        code,
-        message,
-        disposition: meaningOf(code).order ?? 'notice',
-      },
-      '',
-    );
+    const disposition = meaningOf(code).order ?? 'notice';
+    tell({ type: 'broker.orderNoted', at: connection.readAt, orderId: id, code, message, disposition }, '');
+    // Whoever wants to try again needs an id that TWS takes.
+    if (disposition === 'duplicateOrderId' || disposition === 'parentUnknown')
+      wire.send('control', 'order-id', (ib) => ib.reqIds());
   });
 
   // Commands

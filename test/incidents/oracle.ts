@@ -167,7 +167,8 @@ function written(
     if (!record || !requested.has(`${orderRef} ${orderId}`))
       return [`${name} went over the wire and no intent asked for it`];
     const isInBook = book.some(({ request }) => request.orderId === orderId && request.clientId === clientId);
-    return isInBook || closedStates.has(record.state) || record.state === 'inDoubt'
+    const isRefused = record.refusedOrderIds?.includes(orderId);
+    return isInBook || isRefused || closedStates.has(record.state) || record.state === 'inDoubt'
       ? []
       : [`${name} was written, the broker does not have it, and its record is ${record.state}`];
   });
@@ -188,4 +189,14 @@ function inDoubt(orders: readonly Row[], facts: readonly Row[]): string[] {
       ? []
       : [`order ${clientOrderId} is ${state}, and the alerts say ${alerts.at(-1)?.event ?? 'nothing'}`];
   });
+}
+
+/** What the alerts say of an order, oldest first. */
+export async function alertsAbout(books: Pick<Books, 'call'>, clientOrderId: string): Promise<Row[]> {
+  const facts = await everyRow(books, '/v1/journal', 'facts');
+  return facts.flatMap(({ channel, event, payload }) =>
+    channel === 'alerts' && payload.alert.clientOrderId === clientOrderId
+      ? [{ event, ...payload.alert }]
+      : [],
+  );
 }

@@ -6,6 +6,8 @@ const closedMax = 20_000;
 
 export class OrderBook {
   private readonly byKey = new Map<string, WorkingOrder>();
+  /** open orders that a newer one of the same key hides: what a change in a cut of the link leaves behind */
+  private readonly twins = new Map<string, readonly WorkingOrder[]>();
   private readonly byPermId = new Map<number, WorkingOrder>();
   private readonly open = new Set<WorkingOrder>();
   private readonly closed: WorkingOrder[] = [];
@@ -14,7 +16,10 @@ export class OrderBook {
 
   add(order: WorkingOrder): void {
     const { clientId, orderId } = order.request;
-    if (orderId > 0) this.byKey.set(keyOf(clientId, orderId), order);
+    const key = keyOf(clientId, orderId);
+    const other = this.byKey.get(key);
+    if (other?.isOpen && orderId > 0) this.twins.set(key, [...(this.twins.get(key) ?? []), other]);
+    if (orderId > 0) this.byKey.set(key, order);
     this.byPermId.set(order.permId, order);
     if (order.isOpen) this.open.add(order);
   }
@@ -50,12 +55,24 @@ export class OrderBook {
     this.closings = Math.max(this.closings, order.closingRank);
     this.open.delete(order);
     this.closed.push(order);
+    this.uncover(order);
     if (this.closed.length <= closedMax) return;
     const oldest = this.closed.shift();
     if (oldest === undefined) return;
     this.byPermId.delete(oldest.permId);
     const key = keyOf(oldest.request.clientId, oldest.request.orderId);
     if (this.byKey.get(key) === oldest) this.byKey.delete(key);
+  }
+
+  /** A hidden order is found by its key again when the one before it has closed. */
+  private uncover(order: WorkingOrder): void {
+    const key = keyOf(order.request.clientId, order.request.orderId);
+    const hidden = (this.twins.get(key) ?? []).filter((other) => other !== order && other.isOpen);
+    if (this.byKey.get(key) !== order || !this.twins.has(key)) return;
+    const next = hidden.at(-1);
+    if (next !== undefined) this.byKey.set(key, next);
+    if (hidden.length > 1) this.twins.set(key, hidden.slice(0, -1));
+    else this.twins.delete(key);
   }
 
   /** Orders that want to hear of a contract's quotes. */
