@@ -131,6 +131,14 @@ function accepted(
   return isNewIncarnation && lives ? [news, ...reopened(order, permId)] : [news];
 }
 
+/** The end came before the broker's name of what had ended. */
+function namedLate(order: Order, permId: string): News[] {
+  const how = order.state === 'filled' ? 'filled' : 'cancelled';
+  return order.state === 'filled' || order.state === 'cancelled' || order.state === 'expired'
+    ? [{ type: 'order.incarnationEnded', permId, how }]
+    : [];
+}
+
 /** A live broker order under an order of ours that had its end: nothing is certain about it any more. */
 function reopened(order: Order, permId: string): News[] {
   if (order.state !== 'filled' && order.state !== 'cancelled' && order.state !== 'expired') return [];
@@ -269,16 +277,19 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
     busted ? executionRevision(busted) : -1,
   );
   if (revision <= newest) return [];
+  // A combo is filled by its own line; the lines of its legs say what became of the positions.
+  const isLeg = order.contract.secType === 'BAG' && execution.contract.secType !== 'BAG';
   const seen: News[] =
     ids.permId !== '0' && !order.permIds.includes(ids.permId)
       ? [
           { type: 'order.accepted', permId: ids.permId, alive: false, contract: null, heldBecause: '' },
-          ...(order.permIds.length > 0 ? reopened(order, ids.permId) : []),
+          ...(order.permIds.length > 0 ? reopened(order, ids.permId) : namedLate(order, ids.permId)),
         ]
       : [];
   // An order of others is known by its terms before an execution tells whose it is.
   if (execution.liquidation && order.origin === 'external')
     seen.push({ type: 'order.reclassified', origin: 'liquidation' });
+  if (isLeg) return seen;
   return known || busted
     ? [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }]
     : [...seen, { type: 'order.filled', fill }];

@@ -342,9 +342,10 @@ describe('codes', () => {
     for (const code of [399, 404, 2100, 2109, 2148, 10349, 10167, 10090, 1100, 2104, 481, 12_345]) {
       expect(meaningOf(code).order ?? 'notice', String(code)).toBe('notice');
     }
-    for (const code of [104, 105, 110, 135, 200, 201, 203, 321, 460, 10243]) {
+    for (const code of [104, 105, 110, 200, 201, 203, 321, 460, 10243]) {
       expect(meaningOf(code).order, String(code)).toBe('refusal');
     }
+    expect(meaningOf(135).order).toBe('parentUnknown');
     expect(isKnownCode(12_345)).toBe(false);
   });
 });

@@ -1,0 +1,178 @@
+/** Laws of an order that has several broker orders behind it. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { add, compare } from '../../machines/decimal.ts';
+import { isClosed } from '../../machines/evidence.ts';
+import { hasSurvivor, incarnationsOf, liveIncarnations } from '../../machines/incarnation.ts';
+import type { OrderEvent } from '../../machines/order.machine.ts';
+import { at, executed, fact, ids, orderAfter, orderSeen, startOrder, statusSeen, ticket } from './orders.ts';
+
+const requested = {
+  ...fact('order.requested', { ticket: ticket(), orderId: 1001, parentOrderId: 0 }),
+  seq: 1,
+};
+const permIds = ['700', '701', '702'] as const;
+const permId = fc.constantFrom(...permIds);
+const status = (word: Parameters<typeof statusSeen>[0]) => (id: string) =>
+  statusSeen(word, { ids: { ...ids, permId: id }, filled: null });
+const lists = (present: readonly string[], n: number): OrderEvent => ({
+  type: 'evidence.completed',
+  at: at + n * 10_000 + 1,
+  since: at + n * 10_000,
+  present: present.length > 0,
+  permIds: present,
+});
+
+const step = fc.oneof(
+  permId.map((id): OrderEvent => orderSeen('working', {}, id)),
+  permId.map((id): OrderEvent => status('working')(id)),
+  permId.map((id): OrderEvent => status('cancelled')(id)),
+  permId.map((id): OrderEvent => status('inactive')(id)),
+  fc
+    .tuple(permId, fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 6 }))
+    .map(([id, shares, n]): OrderEvent => executed(`${id}.${n}.01`, String(shares), '187.19', id)),
+  fc.constant<OrderEvent>({ type: 'order.cancel', at }),
+  fc.constant<OrderEvent>({ type: 'session.lost', at, cause: 'closed' }),
+  fc.tuple(fc.subarray([...permIds]), fc.integer({ min: 1, max: 50 })).map(([some, n]) => lists(some, n)),
+  fc.constantFrom<OrderEvent>(
+    ...(['notice', 'refusal', 'cancelled', 'cancelTargetClosed'] as const).map(
+      (disposition): OrderEvent => ({
+        type: 'broker.orderNoted',
+        at,
+        orderId: 1001,
+        code: 202,
+        message: 'cancelled',
+        disposition,
+      }),
+    ),
+  ),
+);
+
+const live = (...events: readonly OrderEvent[]) => {
+  const order = startOrder({ replaying: false });
+  for (const event of [requested, ...events]) order.send(event);
+  return order;
+};
+
+test('an order is closed only when nothing behind it lives', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const order = live();
+      for (const event of steps) {
+        order.send(event);
+        if (isClosed(order.view())) expect(liveIncarnations(order.view())).toEqual([]);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('whatever happens, each permId is one incarnation, and filled is the sum of the fills', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const view = live(...steps).view();
+      expect(incarnationsOf(view).map((each) => each.permId)).toEqual(view.permIds);
+      const sum = view.fills.reduce((total, { quantity }) => add(total, quantity), '0');
+      expect(compare(view.filledQuantity, sum)).toBe(0);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('every doubt is told once when it begins and once when it ends', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const order = live(...steps);
+      const told = order.heard.flatMap((report) =>
+        report.type === 'order.alerted' && /oubt/.test(report.alert) ? [report.alert] : [],
+      );
+      told.forEach((alert, index) => {
+        expect(alert).toBe(index % 2 === 0 ? 'order.inDoubt' : 'order.doubtResolved');
+      });
+      expect(told.at(-1) === 'order.inDoubt').toBe(order.view().state === 'inDoubt');
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the facts that were told, replayed, give the same order', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const order = live(...steps);
+      const facts = order.heard.flatMap((report) =>
+        report.type === 'order.recorded' ? [{ ...report.fact, seq: 2 }] : [],
+      );
+      expect(orderAfter(requested, ...facts).view()).toEqual(order.view());
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a cancel that reached one of two is sent again when the lists still show the other', () => {
+  const order = live(orderSeen('working', {}, '700'), orderSeen('working', {}, '701'));
+  const cancels = () => order.heard.filter(({ type }) => type === 'tws.cancel').length;
+  order.send({ type: 'order.cancel', at });
+  expect(cancels()).toBe(1);
+  order.send(status('cancelled')('701'));
+  expect(order.view()).toMatchObject({ state: 'cancelling' });
+  expect(hasSurvivor(order.view())).toBe(true);
+  order.send(lists(['700'], 1));
+  expect(cancels()).toBe(2);
+  order.send(status('cancelled')('700'));
+  expect(order.view().state).toBe('cancelled');
+});
+
+test('an older one that two complete lists lack was replaced; the newest never is', () => {
+  const order = live(orderSeen('working', {}, '700'), orderSeen('working', {}, '701'));
+  order.send(lists(['701'], 1));
+  expect(liveIncarnations(order.view())).toHaveLength(2);
+  order.send(lists(['701'], 2));
+  expect(order.view()).toMatchObject({
+    state: 'working',
+    incarnations: [
+      { permId: '700', state: 'replaced' },
+      { permId: '701', state: 'live' },
+    ],
+  });
+  for (let n = 3; n < 8; n += 1) order.send(lists([], n));
+  expect(order.view().state).toBe('inDoubt');
+});
+
+test('an end that a session brings is no cancellation', () => {
+  const expired = 'Order Canceled - reason:Order expired';
+  const order = live(orderSeen('working', {}, '700'));
+  order.send({
+    type: 'broker.orderNoted',
+    at,
+    orderId: 1001,
+    code: 202,
+    message: expired,
+    disposition: 'cancelled',
+  });
+  expect(order.view().state).toBe('working');
+  order.send(status('cancelled')('700'));
+  expect(order.view()).toMatchObject({ state: 'expired', reason: { message: expired } });
+});
+
+test('a refused id is renewed once; words about the former number are ignored', () => {
+  const duplicate = (orderId: number): OrderEvent => ({
+    type: 'broker.orderNoted',
+    at,
+    orderId,
+    code: 103,
+    message: 'Duplicate order id',
+    disposition: 'duplicateOrderId',
+  });
+  const order = live(duplicate(1001), duplicate(1001));
+  const wanted = () => order.heard.filter(({ type }) => type === 'order.renumberWanted').length;
+  expect(wanted()).toBe(1);
+  order.send({ ...fact('order.renumbered', { orderId: 1500, parentOrderId: 0 }), seq: 9 });
+  expect(order.view()).toMatchObject({ state: 'submitting', orderId: 1500, refusedOrderIds: [1001] });
+  order.send(duplicate(1001));
+  expect(order.view().state).toBe('submitting');
+  order.send(duplicate(1500));
+  expect(order.view()).toMatchObject({ state: 'rejected', reason: { code: '103' } });
+  expect(wanted()).toBe(1);
+  const placed = order.heard.flatMap((report) => (report.type === 'tws.place' ? [report.orderId] : []));
+  expect(placed.at(-1)).toBe(1500);
+});
