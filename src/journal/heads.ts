@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isClosed } from '../../machines/evidence.ts';
 import type { Order } from '../../machines/order.ts';
-import { type FactRow, factColumns, type Kind, parse, proven } from './facts.ts';
+import { type Kind, parse, proven } from './facts.ts';
 
 export interface Head {
   readonly kind: Kind;
@@ -24,22 +24,32 @@ export const orderColumns = (order: Order): Pick<Head, 'is_open' | 'order_id'> =
 });
 export const otherColumns: Pick<Head, 'is_open' | 'order_id'> = { is_open: 0, order_id: null };
 
-const columns = ['first_seq', 'seq', 'at', 'is_open', 'order_id'] as const satisfies readonly (keyof Head)[];
+const columns = [
+  'kind',
+  'name',
+  'first_seq',
+  'seq',
+  'at',
+  'is_open',
+  'order_id',
+] as const satisfies readonly (keyof Head)[];
 
 export const putHead = `insert into heads (kind, name, first_seq, seq, at, is_open, order_id) values (?, ?, ?, ?, ?, ?, ?)
   on conflict (kind, name) do update set seq = excluded.seq, at = excluded.at, is_open = excluded.is_open,
     order_id = excluded.order_id`;
 
-/** Compares every head with the facts. Throws `DamagedFact` when one of the newest facts is not what was written. */
+/** Compares every head with the facts. Throws `DamagedFact` when the newest fact of an order is not what was written. */
 export function headsAgree(database: DatabaseSync): boolean {
-  const stored = database.prepare('select * from heads where kind = ? and name = ?');
-  let count = 0;
-  for (const head of fold(database)) {
-    const row = stored.get(head.kind, head.name);
-    if (!row || columns.some((column) => row[column] !== head[column])) return false;
-    count += 1;
+  const stored = database.prepare('select * from heads order by kind, name').iterate();
+  try {
+    for (const head of fold(database)) {
+      const row = stored.next().value;
+      if (!row || columns.some((column) => row[column] !== head[column])) return false;
+    }
+    return stored.next().done === true;
+  } finally {
+    stored.return?.();
   }
-  return database.prepare('select count(*) as count from heads').get()?.count === count;
 }
 
 /** Makes the heads again from the facts, in one transaction. */
@@ -57,21 +67,27 @@ export function rebuildHeads(database: DatabaseSync): void {
   }
 }
 
+/** Every head as the facts have it, by kind and name. Of the many that are no orders the texts are not even read. */
 function* fold(database: DatabaseSync): Generator<Head> {
-  const subjects = database
+  const rows = database
     .prepare(
-      `select kind, name, min(seq) as first_seq, max(seq) as seq from facts indexed by facts_by_name
-       where kind is not null group by kind, name order by kind, name`,
+      `select s.first_seq, f.seq, f.ts, f.channel, f.event, f.kind, f.name, f.checksum,
+         iif(f.kind = 'order', f.fact, '') as fact, iif(f.kind = 'order', f.payload, '') as payload
+       from (select kind, name, min(seq) as first_seq, max(seq) as seq from facts indexed by facts_by_name
+             where kind is not null group by kind, name) s
+       join facts f on f.seq = s.seq order by s.kind, s.name`,
     )
     .iterate();
-  const newest = database.prepare(`select ${factColumns} from facts f where seq = ?`);
-  for (const subject of subjects) {
-    const { kind, name, first_seq, seq } = subject as unknown as Omit<Head, 'at' | 'is_open' | 'order_id'>;
-    const found = newest.get(seq);
-    if (!found) throw new Error(`fact ${seq} is missing`);
-    const fact: FactRow = proven(found);
+  for (const row of rows) {
+    const {
+      first_seq,
+      seq,
+      ts: at,
+      kind,
+      name,
+    } = row as unknown as Omit<Head, 'at'> & { readonly ts: number };
     const special =
-      kind === 'order' ? orderColumns(parse<{ order: Order }>(fact.payload).order) : otherColumns;
-    yield { kind, name, first_seq, seq, at: fact.ts, ...special };
+      kind === 'order' ? orderColumns(parse<{ order: Order }>(proven(row).payload).order) : otherColumns;
+    yield { kind, name, first_seq, seq, at, ...special };
   }
 }

@@ -1,4 +1,5 @@
 /** A journal that cannot be written: no order leaves, cancels do, facts wait, and trading opens again by itself. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openJournal } from '../../src/journal/journal.ts';
@@ -132,10 +133,10 @@ function disk(size: string): SmallDisk {
   return made;
 }
 
+/** The platform does not let everybody mount or limit: what everybody may do is always tested. */
 describe('while the program runs', () => {
-  test.skipIf(!canMount)(
-    'the disk is full',
-    async () => {
+  if (canMount) {
+    test('the disk is full', async () => {
       const small = disk('16m');
       const setting = await trading(small.path);
       await endure(
@@ -144,13 +145,11 @@ describe('while the program runs', () => {
         small.free,
         /the journal cannot be written: database or disk is full/,
       );
-    },
-    60_000,
-  );
+    }, 60_000);
+  }
 
-  test.skipIf(!canLimit)(
-    'the operating system refuses to write',
-    async () => {
+  if (canLimit) {
+    test('the operating system refuses to write', async () => {
       const folder = temporaryFolder();
       endings.push(folder.remove);
       const setting = await trading(folder.path);
@@ -161,9 +160,8 @@ describe('while the program runs', () => {
         () => limitFiles(pid, null),
         /the journal cannot be written: disk I\/O error/,
       );
-    },
-    60_000,
-  );
+    }, 60_000);
+  }
 
   test('the journal is read only', async () => {
     const folder = temporaryFolder();
@@ -190,31 +188,37 @@ describe('while the program runs', () => {
 });
 
 describe('at the start', () => {
-  test.skipIf(!canMount)(
-    'a full disk stops it with the fix in its message',
-    async () => {
+  const environment = { GATEWAY: 'tws', TWS_PORT: '1' };
+  const notWritable =
+    /JOURNAL_PATH: cannot open .*journal\.db \(E.*\); the file and its folder must be writable/;
+
+  if (canMount) {
+    test('a full disk stops it with the fix in its message', async () => {
       const small = disk('1m');
       small.fill();
-      await expect(startProgram(small.path, { GATEWAY: 'tws', TWS_PORT: '1' })).rejects.toThrow(
+      await expect(startProgram(small.path, environment)).rejects.toThrow(
         /JOURNAL_PATH: cannot open .*journal\.db \(database or disk is full\); make room on its disk/,
       );
       small.free();
-      const program = await startProgram(small.path, { GATEWAY: 'tws', TWS_PORT: '1' });
+      const program = await startProgram(small.path, environment);
       expect(await program.stop()).toBe(0);
-    },
-    60_000,
-  );
+    }, 60_000);
 
-  test.skipIf(!canMount)(
-    'a disk that is mounted read only stops it with the fix in its message',
-    async () => {
+    test('a disk that is mounted read only stops it with the fix in its message', async () => {
       const small = disk('4m');
       openJournal(join(small.path, 'journal.db')).close();
       small.freeze();
-      await expect(startProgram(small.path, { GATEWAY: 'tws', TWS_PORT: '1' })).rejects.toThrow(
-        /JOURNAL_PATH: cannot open .*journal\.db \(.*\); the file and its folder must be writable/,
-      );
-    },
-    60_000,
-  );
+      await expect(startProgram(small.path, environment)).rejects.toThrow(notWritable);
+    }, 60_000);
+  }
+
+  test('a folder that cannot be made stops it with the fix in its message', async () => {
+    const folder = temporaryFolder();
+    endings.push(folder.remove);
+    writeFileSync(join(folder.path, 'taken'), '');
+    const path = join(folder.path, 'taken', 'journal.db');
+    await expect(startProgram(folder.path, { ...environment, JOURNAL_PATH: path })).rejects.toThrow(
+      notWritable,
+    );
+  }, 60_000);
 });
