@@ -1,4 +1,4 @@
-/** Switched off once by hand: an end of `cancelling` by time in machines/order.machine.ts; the order was doubted. */
+/** Switched off once by hand: the state `cancelling` (an asked cancel taken for a granted one); the next order was let through. */
 import { expect } from 'vitest';
 import { incident } from './incident.ts';
 import { alertsAbout } from './oracle.ts';

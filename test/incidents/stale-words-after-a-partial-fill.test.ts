@@ -1,4 +1,4 @@
-/** Switched off once by hand: the figures of orderStatus taken as they come; filled fell to 0 after each message. */
+/** Switched off once by hand: the test of revisions in `executed` (machines/evidence.ts); the reconnect filled it twice. */
 import { expect } from 'vitest';
 import { openOrder, orderStatus } from '../../src/simulator/wire/orders.ts';
 import { incident } from './incident.ts';

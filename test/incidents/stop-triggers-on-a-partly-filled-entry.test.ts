@@ -38,9 +38,11 @@ incident({
     };
     resized(37);
     await whole.order('b.sl', ({ quantity }) => quantity === '37');
+    resized(0);
+    const empty = await whole.order('b.sl', ({ quantity }) => quantity === '0');
+    expect(empty).toMatchObject({ state: 'working', remainingQuantity: '0' });
     exchange.script.fill(broker('b.sl').permId, 37);
     await whole.order('b.sl', ({ filledQuantity }) => filledQuantity === '37');
-    resized(0);
     if (broker('b').completedAt === null) exchange.script.end(broker('b').permId, 'Cancelled');
     expect(await whole.order('b', ({ state }) => state === 'cancelled')).toMatchObject({
       filledQuantity: '37',
