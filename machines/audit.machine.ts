@@ -114,7 +114,10 @@ export const auditMachine = setup({
     }),
     followPosition: enqueueActions(({ context, event, enqueue }) => {
       const { account, instrument, findings, how, at } = event as Of<'ledger.differed'>;
-      state(context, enqueue, { kind: 'position', account, instrument }, findings, how, at);
+      const subject: DiscrepancySubject = { kind: 'position', account, instrument };
+      const book = state(context, enqueue, subject, findings, how, at);
+      if (isGapFilled({ ...context, book }))
+        state({ ...context, book }, enqueue, allAccounts(context.accounts), [], 'agreed', at);
     }),
     followOrder: enqueueActions(({ context, event, enqueue }) => {
       const { fact, order } = event as Of<'audit.orderNoted'>;
@@ -138,6 +141,7 @@ export const auditMachine = setup({
     nameMidnight: enqueueActions(({ context, event, enqueue }) => {
       const { accounts, deafSince, day } = context;
       if (deafSince === null || day === null) return;
+      enqueue.assign({ comparisons: 0 });
       const finding = gapFinding(accounts, deafSince, day.to);
       state(context, enqueue, finding.subject, [finding], 'agreed', (event as Of<'audit.tick'>).at);
     }),
@@ -153,16 +157,14 @@ export const auditMachine = setup({
         day: day ?? context.day,
       };
       const subject = allAccounts(next.accounts);
-      const isOpen = context.book.open.some(({ code }) => code === 'executions-gap');
       if (deafSince !== null && day !== null && deafSince < day.from) {
-        enqueue.assign({ ...next, comparisons: 0 });
+        enqueue.assign({ ...next, comparisons: 1 });
         state(next, enqueue, subject, [gapFinding(next.accounts, deafSince, day.from)], 'agreed', at);
         return;
       }
-      const isUncertain = context.book.open.some(({ subject: { kind } }) => kind === 'position');
-      enqueue.assign({ ...next, comparisons: context.comparisons + 1 });
-      // The executions are gone, but the positions speak for them: nothing is missing from what we hold.
-      if (isOpen && !isUncertain && context.comparisons >= 1) {
+      const comparisons = context.comparisons + 1;
+      enqueue.assign({ ...next, comparisons });
+      if (isGapFilled({ ...context, comparisons })) {
         state(next, enqueue, subject, [], 'agreed', at);
       } else if (
         at - context.keptAt >= coverageKeptEveryMs ||
@@ -200,7 +202,13 @@ export const auditMachine = setup({
   },
 });
 
-/** States everything that is found about one subject, and tells what began and what ended. */
+/** Whether executions of a past day are missing, but positions that were compared since speak for them. */
+const isGapFilled = ({ book, comparisons }: Pick<AuditContext, 'book' | 'comparisons'>): boolean =>
+  comparisons > 1 &&
+  book.open.some(({ code }) => code === 'executions-gap') &&
+  !book.open.some(({ subject }) => subject.kind === 'position');
+
+/** States everything that is found about one subject, and tells what began and what ended. The book after it. */
 function state(
   context: AuditContext,
   enqueue: { assign(change: Partial<AuditContext>): void; sendParent(event: AuditReport): void },
@@ -208,11 +216,12 @@ function state(
   findings: readonly Finding[],
   how: DiscrepancyEnd,
   at: number,
-): void {
+): DiscrepancyBook {
   const { book, raised, resolved } = withFindings(context.book, subject, findings, how, at);
   if (book !== context.book) enqueue.assign({ book });
-  if (raised.length === 0 && resolved.length === 0) return;
+  if (raised.length === 0 && resolved.length === 0) return book;
   const standing = standingOf({ ...context, book });
   enqueue.assign({ keptAt: at });
   enqueue.sendParent({ type: 'audit.differed', raised, resolved, book, standing, at });
+  return book;
 }

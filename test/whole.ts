@@ -22,19 +22,22 @@ export interface Whole {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   order(clientOrderId: string, fits: (order: any) => boolean, withinMs?: number): Promise<any>;
   untilTrading(): Promise<void>;
-  /** Stops the runtime gracefully and starts another on the same journal. */
-  restart(): Promise<void>;
+  /** Stops the runtime gracefully and starts another on the same journal; `meanwhile` happens between. */
+  restart(meanwhile?: () => void): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface WholeOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly simulator?: SimulatorOptions;
+  /** the runtime's time of day, ms since the epoch */
+  readonly now?: () => number;
 }
 
 export async function startWhole({
   environment = {},
   simulator: simulatorOptions = {},
+  now = Date.now,
 }: WholeOptions = {}): Promise<Whole> {
   const folder = temporaryFolder();
   const simulator = await createSimulator({
@@ -55,7 +58,7 @@ export async function startWhole({
     },
   });
   const launch = async () => {
-    const program = createProgram({ config, endpoint: config.tws, log: pino({ level: 'silent' }) });
+    const program = createProgram({ config, endpoint: config.tws, log: pino({ level: 'silent' }), now });
     return { program, url: await program.start() };
   };
   let running = await launch();
@@ -98,8 +101,9 @@ export async function startWhole({
         20_000,
       );
     },
-    async restart() {
+    async restart(meanwhile = () => undefined) {
       await running.program.stop();
+      meanwhile();
       running = await launch();
       await whole.untilTrading();
     },
