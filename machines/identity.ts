@@ -56,13 +56,42 @@ export function identify(
   return lookUp(index.orders, external) ? external : undefined;
 }
 
-/** The record of an order that nobody here submitted. A status alone does not tell enough: null. */
-export function externalOrder(fact: IdentifiedFact): Order | null {
+/** What a reference of ours looks like. */
+const referencePattern = /^[A-Za-z0-9._-]{1,64}$/;
+
+/**
+ * Whether an order that we do not know is one that we forgot, because the end of the journal was lost: it carries our
+ * client id, and a reference that we would have given and have not given to another.
+ */
+const isForgotten = (
+  index: Pick<OrderIndex, 'clientId' | 'orders'>,
+  { clientId, orderId, orderRef }: BrokerOrderIds,
+): boolean =>
+  clientId === index.clientId &&
+  orderId > 0 &&
+  referencePattern.test(orderRef) &&
+  !orderRef.startsWith('ext-') &&
+  lookUp(index.orders, orderRef) === undefined;
+
+/** What an order is called that is met for the first time. */
+export const nameOfNew = (index: Pick<OrderIndex, 'clientId' | 'orders'>, ids: BrokerOrderIds): string =>
+  isForgotten(index, ids) ? ids.orderRef : externalOrderId(ids);
+
+/**
+ * The record of an order that is met for the first time: one of others, or one that we forgot, which is ours again. A
+ * status alone does not tell enough: null.
+ */
+export function discoveredOrder(
+  index: Pick<OrderIndex, 'clientId' | 'orders'>,
+  fact: IdentifiedFact,
+): Order | null {
   if (fact.type === 'broker.statusSeen') return null;
-  const clientOrderId = externalOrderId(fact.ids);
-  return fact.type === 'broker.executed'
-    ? orderOfExecution(clientOrderId, fact)
-    : orderOfTerms(clientOrderId, fact.terms, fact);
+  const clientOrderId = nameOfNew(index, fact.ids);
+  const order =
+    fact.type === 'broker.executed'
+      ? orderOfExecution(clientOrderId, fact)
+      : orderOfTerms(clientOrderId, fact.terms, fact);
+  return isForgotten(index, fact.ids) ? { ...order, origin: 'api', orderId: fact.ids.orderId } : order;
 }
 
 function orderOfTerms(

@@ -12,11 +12,11 @@ import {
 } from './desk.ts';
 import { isClosed } from './evidence.ts';
 import {
-  externalOrder,
-  externalOrderId,
+  discoveredOrder,
   type IdentifiedFact,
   identify,
   idsOf,
+  nameOfNew,
   orderKey,
   ticketOf,
 } from './identity.ts';
@@ -37,7 +37,7 @@ export const routeFact: Handle = ({ context, event }, out) => {
       ? lookUp(context.byOrderId, orderKey(context.clientId, fact.orderId))
       : identify(context, idsOf(fact), fact.type !== 'broker.completedSeen');
   if (fact.type === 'broker.executed')
-    out.report({ type: 'ledger.book', clientOrderId: id ?? externalOrderId(fact.ids), fact });
+    out.report({ type: 'ledger.book', clientOrderId: id ?? nameOfNew(context, fact.ids), fact });
   const entry = id === undefined ? undefined : lookUp(context.orders, id);
   if (id !== undefined && entry) deliver(context, id, entry, fact, out);
   else if (fact.type !== 'broker.orderNoted') discover(context, fact, out);
@@ -66,7 +66,7 @@ function settleEarly(
   const { [execution.execId]: early, ...earlyCommissions } = context.earlyCommissions;
   if (!early) return;
   out.assign({ earlyCommissions });
-  out.toOrder(identify(context, ids) ?? externalOrderId(ids), early);
+  out.toOrder(identify(context, ids) ?? nameOfNew(context, ids), early);
 }
 
 export const recordFact: Handle = ({ context, event, view }, out) => {
@@ -117,7 +117,7 @@ export const restore: Handle = ({ context, event }, out) => {
     const first = facts[0];
     if (!first || (first.type !== 'order.requested' && first.type !== 'order.discovered')) continue;
     const { clientOrderId } = first;
-    const ticket = first.type === 'order.requested' ? first.ticket : null;
+    const ticket = first.type === 'order.requested' ? first.ticket : ticketOf(first.order);
     const blank =
       first.type === 'order.requested' ? orderOf(first.ticket, first.orderId, first.at) : first.order;
     const order = facts.reduce(applyFact, blank);
@@ -197,13 +197,13 @@ function deliver(context: DeskContext, id: string, entry: Known, fact: BrokerFac
   out.toOrder(id, fact);
 }
 
-/** An order that nobody here submitted gets a record of its own. */
+/** An order that nobody here knows gets a record of its own; that we forgot one of ours is worth an alert. */
 function discover(context: DeskContext, fact: IdentifiedFact, out: Outbox): void {
-  const order = externalOrder(fact);
+  const order = discoveredOrder(context, fact);
   if (!order) return;
   const { clientOrderId } = order;
   const { ids, at } = fact;
-  const entry: Known = { live: true, order, ticket: null, parentOrderId: 0, closedAt: null };
+  const entry: Known = { live: true, order, ticket: ticketOf(order), parentOrderId: 0, closedAt: null };
   out.spawn(clientOrderId, entry, false);
   out.assign({
     orders: put(context.orders, clientOrderId, entry),
@@ -212,7 +212,9 @@ function discover(context: DeskContext, fact: IdentifiedFact, out: Outbox): void
       ids.orderId > 0
         ? put(context.byOrderId, orderKey(ids.clientId, ids.orderId), clientOrderId)
         : context.byOrderId,
+    nextOrderId: Math.max(context.nextOrderId, (order.orderId ?? 0) + 1),
   });
+  if (order.origin === 'api') out.report({ type: 'order.surprised', clientOrderId, fact });
   out.toOrder(clientOrderId, {
     type: 'order.discovered',
     clientOrderId,
