@@ -1,0 +1,181 @@
+/** The desk and a refused order id: asked for again once, durable first, or not at all. */
+import { expect, test } from 'vitest';
+import { type ActorRefFrom, createActor, setup } from 'xstate';
+import { deskMachine } from '../../machines/desk.machine.ts';
+import type { DeskEvent, DeskReport } from '../../machines/desk.ts';
+import { stoppedClock } from './matrix.ts';
+import { at, ticket } from './orders.ts';
+
+function startDesk() {
+  const heard: DeskReport[] = [];
+  const supervisor = setup({
+    types: { events: {} as DeskReport },
+    actors: { desk: deskMachine },
+    actions: { keep: ({ event }) => heard.push(event) },
+  }).createMachine({
+    invoke: { src: 'desk', id: 'desk', input: { clientId: 1 } },
+    on: {
+      'desk.*': { actions: 'keep' },
+      'journal.*': { actions: 'keep' },
+      'gate.*': { actions: 'keep' },
+      'tws.*': { actions: 'keep' },
+      'order.*': { actions: 'keep' },
+      'ledger.*': { actions: 'keep' },
+      'evidence.*': { actions: 'keep' },
+    },
+  });
+  const desk = createActor(supervisor, { clock: stoppedClock }).start().getSnapshot().children
+    .desk as ActorRefFrom<typeof deskMachine>;
+  const send = (event: DeskEvent): void => desk.send(event);
+  send({ type: 'desk.open' });
+  const commits = () =>
+    heard.flatMap((report) => (report.type === 'journal.commit' ? [report.requestId] : []));
+  const placed = () =>
+    heard.flatMap((report) =>
+      report.type === 'tws.place' ? [{ id: report.ticket.clientOrderId, ...pick(report) }] : [],
+    );
+  const commit = (requestId: string, count: number): void =>
+    send({
+      type: 'journal.committed',
+      requestId,
+      seqs: Array.from({ length: count }, (_, index) => index + 1),
+    });
+  const view = (id: string) => {
+    const known = Object.values(desk.getSnapshot().context.orders).find((bucket) => id in bucket)?.[id];
+    return known?.order;
+  };
+  /** An order and a child of it, written to the socket. */
+  const submit = (): void => {
+    const submissions = [
+      ticket(),
+      ticket({ clientOrderId: 'c-1.sl', parentClientOrderId: 'c-1', side: 'sell' }),
+    ].map((each) => ({ ticket: each, mark: null, multiplier: '1' }));
+    send({ type: 'order.submit', requestId: 'r', submissions, at });
+    send({ type: 'gate.reviewed', requestId: 'r', verdict: { verdict: 'approved' }, at });
+    commit('r', 2);
+  };
+  const refuse = (orderId: number): void =>
+    send({
+      type: 'broker.orderNoted',
+      at,
+      orderId,
+      code: 103,
+      message: 'Duplicate order id',
+      disposition: 'duplicateOrderId',
+    });
+  const grant = (orderId: number): void => send({ type: 'broker.orderIdGranted', at, orderId });
+  return { send, submit, refuse, grant, commit, commits, placed, view };
+}
+const pick = ({ orderId, parentOrderId }: { orderId: number; parentOrderId: number }) => ({
+  orderId,
+  parentOrderId,
+});
+
+test('nothing goes out again before TWS has told an id and the journal has it', () => {
+  const desk = startDesk();
+  desk.submit();
+  expect(desk.placed()).toEqual([
+    { id: 'c-1', orderId: 1, parentOrderId: 0 },
+    { id: 'c-1.sl', orderId: 2, parentOrderId: 1 },
+  ]);
+  desk.refuse(1);
+  desk.refuse(2);
+  expect(desk.commits()).toEqual(['r']);
+  desk.grant(500);
+  expect(desk.commits()).toEqual(['r', 'renumber:500', 'renumber:501']);
+  expect(desk.placed()).toHaveLength(2);
+  desk.commit('renumber:500', 1);
+  desk.commit('renumber:501', 1);
+  expect(desk.placed().slice(2)).toEqual([
+    { id: 'c-1', orderId: 500, parentOrderId: 0 },
+    { id: 'c-1.sl', orderId: 501, parentOrderId: 500 },
+  ]);
+  // Another grant has nothing left to take up.
+  desk.grant(600);
+  expect(desk.commits()).toHaveLength(3);
+});
+
+test('an id that TWS tells never lowers ours', () => {
+  const desk = startDesk();
+  desk.submit();
+  desk.refuse(1);
+  desk.grant(1);
+  desk.commit('renumber:3', 1);
+  expect(desk.placed().at(-1)).toEqual({ id: 'c-1', orderId: 3, parentOrderId: 0 });
+});
+
+test('what cannot be made durable is rejected, and so is what comes while the desk is shut', () => {
+  const failing = startDesk();
+  failing.submit();
+  failing.refuse(1);
+  failing.grant(500);
+  failing.send({ type: 'journal.failed', requestId: 'renumber:500', message: 'disk full' });
+  expect(failing.view('c-1')).toMatchObject({ state: 'rejected', reason: { code: 'journal-unavailable' } });
+  const shut = startDesk();
+  shut.submit();
+  shut.refuse(1);
+  shut.send({ type: 'desk.shut', reason: { code: 'severed', message: 'no link' }, canCancel: true });
+  shut.grant(500);
+  expect(shut.view('c-1')).toMatchObject({ state: 'rejected', reason: { code: '103' } });
+  expect([...failing.placed(), ...shut.placed()]).toHaveLength(4);
+});
+
+test('an exit whose parent ended without a fill does not go out again', () => {
+  const desk = startDesk();
+  desk.submit();
+  desk.send({
+    type: 'broker.orderNoted',
+    at,
+    orderId: 1,
+    code: 201,
+    message: 'margin',
+    disposition: 'refusal',
+  });
+  desk.refuse(2);
+  desk.grant(500);
+  expect(desk.view('c-1.sl')).toMatchObject({ state: 'rejected' });
+  expect(desk.placed()).toHaveLength(2);
+});
+
+test('a session that ends takes the waiting with it: lists decide, not a late id', () => {
+  const desk = startDesk();
+  desk.submit();
+  desk.refuse(1);
+  desk.send({ type: 'session.lost', at, cause: 'closed' });
+  desk.grant(500);
+  expect(desk.commits()).toEqual(['r']);
+  expect(desk.view('c-1')).toMatchObject({ state: 'inDoubt' });
+});
+
+test('a commission that comes before its execution is worked in with it', () => {
+  const desk = startDesk();
+  desk.submit();
+  desk.send({
+    type: 'broker.commissioned',
+    at,
+    execId: 'e.01',
+    commission: '-0.25',
+    currency: 'USD',
+    realizedPnl: null,
+  });
+  const ids = { orderId: 1, clientId: 1, permId: '700', orderRef: 'c-1' };
+  desk.send({
+    type: 'broker.executed',
+    at,
+    ids,
+    execution: {
+      execId: 'e.01',
+      account: 'DU1234567',
+      contract: { symbol: 'AAPL', secType: 'STK', currency: 'USD' },
+      side: 'buy',
+      quantity: '4',
+      price: '187',
+      executedAt: '2026-11-20T15:00:00.000Z',
+      exchange: 'IEX',
+      cumulativeQuantity: '4',
+      averagePrice: '187',
+      liquidation: false,
+    },
+  });
+  expect(desk.view('c-1')).toMatchObject({ commission: '-0.25', fills: [{ commission: '-0.25' }] });
+});
