@@ -2,7 +2,7 @@
  * What the broker's words mean for one order: each broker fact, weighed against what the order is, becomes the order
  * facts that are news, none when it says what we know. No error code ends an order here by itself.
  */
-import { add, compare, subtract } from './decimal.ts';
+import { add, compare, isZero, subtract } from './decimal.ts';
 import { filledUnder, incarnationsOf, liveIncarnations } from './incarnation.ts';
 import {
   applyFact,
@@ -66,7 +66,8 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
       const larger = isCutShort ? grown(now, permId, fact.terms).map(stamp) : [];
       const reopened: Order =
         larger.length > 0 ? { ...larger.reduce(applyFact, now), state: 'working' } : now;
-      return [...seen, ...larger, ...ending(reopened, permId, fact.status, reason).map(stamp)];
+      const smaller = fact.status === 'filled' ? shrunk(now, permId, fact.filled).map(stamp) : [];
+      return [...seen, ...larger, ...smaller, ...ending(reopened, permId, fact.status, reason).map(stamp)];
     }
     case 'broker.executed':
       return executed(order, fact).map(stamp);
@@ -194,6 +195,16 @@ function grown(order: Order, permId: string, { quantity }: BrokerOrderTerms): Ne
   return compare(quantity, order.quantity) > 0 ? [{ type: 'order.modified', terms: { quantity } }] : [];
 }
 
+/** A broker order that is filled was as large as its executions, whatever its last change was. */
+function shrunk(order: Order, permId: string, filled: string | null): News[] {
+  const known = incarnationsOf(order);
+  if (isClosed(order) || filled === null || known.length !== 1 || known[0]?.permId !== permId) return [];
+  const isExplained = !isZero(filled) && compare(filled, order.filledQuantity) === 0;
+  return isExplained && compare(filled, order.quantity) < 0
+    ? [{ type: 'order.modified', terms: { quantity: filled } }]
+    : [];
+}
+
 /** An openOrder cannot say why an order is held: as Inactive it ends only what was refused before. */
 function orderEnded(order: Order, permId: string, status: BrokerOrderStatus, text: string): News[] {
   const reason: Reason | null = text ? { code: 'broker', message: text } : null;
@@ -290,7 +301,8 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
   if (execution.liquidation && order.origin === 'external')
     seen.push({ type: 'order.reclassified', origin: 'liquidation' });
   if (isLeg) return seen;
-  return known || busted
+  // Taken back before it was ever heard of: there is nothing to fill, and its first revision must not count later.
+  return known || busted || isZero(fill.quantity)
     ? [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }]
     : [...seen, { type: 'order.filled', fill }];
 }

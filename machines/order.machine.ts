@@ -185,6 +185,9 @@ export const orderMachine = setup({
       if (fact.type === 'broker.orderSeen' || fact.type === 'broker.statusSeen')
         enqueue.assign({ isCancelUnheard: fact.status === 'working' || fact.status === 'pending' });
       const filled = unexplainedFills(context.order, fact);
+      // A newer statement takes the place of an older one, which may have been overtaken on its way.
+      if (fact.type === 'broker.statusSeen' && fact.filled !== null && filled === null)
+        enqueue.assign({ stated: null });
       if (filled !== null) {
         const averagePrice = fact.type === 'broker.statusSeen' ? fact.averagePrice : null;
         enqueue.assign({ stated: { filled, averagePrice }, lastAt: fact.at });
@@ -566,7 +569,10 @@ export const orderMachine = setup({
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
         ],
-        'order.modified': { actions: 'record' },
+        'order.modified': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
         'order.cancel': {},
         'order.cancelRequested': {},
         'order.expired': { target: 'expired', actions: 'record' },
@@ -616,7 +622,10 @@ export const orderMachine = setup({
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { actions: 'record' },
         ],
-        'order.modified': { actions: 'record' },
+        'order.modified': [
+          { guard: 'completesOrder', target: 'filled', actions: 'record' },
+          { actions: 'record' },
+        ],
         'order.cancel': { actions: 'noteCancelRequest' },
         'order.cancelRequested': { actions: ['record', 'sendCancel'] },
         'order.cancelRejected': { actions: 'record' },
