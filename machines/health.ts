@@ -69,6 +69,8 @@ export interface HealthFacts {
     /** frames that could not be decoded since the start */
     readonly undecodable: number;
     readonly lastUndecodableAt: number | null;
+    /** a person was called because there is no session, ms since when; null or absent: not so */
+    readonly absentSince?: number | null;
     /** why there is no session, or what the broker complained of */
     readonly trouble: Reason | null;
     readonly lastMessageAt: number | null;
@@ -244,6 +246,10 @@ function judgeTws(facts: HealthFacts, now: number): Finding {
   if (!row) return complain('fail', 'connecting', 'the connection has not been started');
   const has = (tag: string): boolean => row.tags.includes(tag);
   if (has('failed')) return complain('fail', 'tws-failed', 'the connection actor has failed');
+  if (facts.tws.absentSince) {
+    const since = toRfc3339(facts.tws.absentSince);
+    return complain('fail', 'gateway-absent', `no session since ${since}: the gateway needs a person`);
+  }
   if (has('maintenance')) return complain('warn', 'maintenance', 'scheduled reset of the gateway');
   if (has('down')) return complain('fail', 'connecting', 'no session with TWS');
   if (link === 'severed') return complain('fail', 'severed', 'TWS has lost its link to IB');

@@ -3,111 +3,33 @@
  * written who hears what, and its state says whether orders may be placed.
  */
 import { assign, enqueueActions, fromCallback, raise, sendTo, setup } from 'xstate';
-import { type AuditEvent, type AuditReport, auditMachine } from './audit.machine.ts';
+import { type AuditEvent, auditMachine } from './audit.machine.ts';
 import { deskMachine } from './desk.machine.ts';
-import type { DeskAnswer, DeskEvent, DeskReport, OrderRecord } from './desk.ts';
+import type { DeskEvent, OrderRecord } from './desk.ts';
 import { type Discrepancy, discrepancyView, uncertainPositions } from './discrepancy.ts';
 import { isClosed } from './evidence.ts';
-import { type GateEvent, type GateInput, type GateReport, gateMachine } from './gate.machine.ts';
-import type { JournalCommand, JournalEntry, JournalReport } from './journal.ts';
-import { type LedgerEvent, type LedgerReport, ledgerMachine } from './ledger.machine.ts';
-import { type MarketInput, marketMachine } from './market.machine.ts';
+import { type GateEvent, gateMachine } from './gate.machine.ts';
+import type { JournalCommand, JournalEntry } from './journal.ts';
+import { type LedgerEvent, ledgerMachine } from './ledger.machine.ts';
+import { marketMachine } from './market.machine.ts';
 import type { MarketCommand } from './market.ts';
 import type { Reason } from './order.ts';
+import { type ReconciliationEvent, reconciliationMachine } from './reconciliation.machine.ts';
 import {
-  type Reconciliation,
-  type ReconciliationEvent,
-  type ReconciliationReport,
-  reconciliationMachine,
-} from './reconciliation.machine.ts';
-import { type TwsInput, twsMachine } from './tws.machine.ts';
-import type { BrokerFact, DispatchFact, LinkReport, TwsCommand } from './tws.ts';
-import {
-  type WithdrawalEvent,
-  type WithdrawalReport,
-  withdrawalMachine,
-  withdrawnOrderId,
-} from './withdrawal.machine.ts';
-
-export interface RuntimeInput {
-  readonly tws: TwsInput;
-  readonly gate: GateInput;
-  readonly market: MarketInput;
-}
-
-export type RuntimeEvent =
-  /** what the journal held, before anything else */
-  | {
-      readonly type: 'runtime.restored';
-      readonly desk: Extract<DeskEvent, { type: 'desk.restored' }>;
-      readonly ledger: Extract<LedgerEvent, { type: 'ledger.restored' }>;
-      readonly withdrawal: Extract<WithdrawalEvent, { type: 'withdrawal.restored' }>;
-      readonly audit: Extract<AuditEvent, { type: 'audit.restored' }>;
-    }
-  | { readonly type: 'runtime.connect' }
-  | { readonly type: 'runtime.drain'; readonly at: number }
-  | { readonly type: 'runtime.stop' }
-  /** a child that cannot be replaced is gone */
-  | { readonly type: 'runtime.failed'; readonly child: string }
-  | Extract<
-      DeskEvent,
-      { type: 'order.submit' | 'order.modify' | 'order.cancel' | 'desk.sweep' | 'desk.raiseOrderId' }
-    >
-  | Extract<LedgerEvent, { type: 'ledger.valued' }>
-  | GateEvent
-  | GateReport
-  | MarketCommand
-  | DeskReport
-  | LedgerReport
-  | AuditReport
-  | ReconciliationReport
-  | WithdrawalEvent
-  | WithdrawalReport
-  | JournalReport
-  | LinkReport
-  | BrokerFact
-  | DispatchFact
-  | TwsCommand;
-
-/** What the supervisor says to whoever runs the tree. */
-export type RuntimeEmitted =
-  | Extract<WithdrawalReport, { type: 'lease.lapsed' }>
-  | { readonly type: 'answered'; readonly requestId: string; readonly answer: DeskAnswer }
-  | {
-      readonly type: 'reviewed';
-      readonly requestId: string;
-      readonly verdict: Extract<GateReport, { type: 'gate.reviewed' }>['verdict'];
-    };
-
-interface RuntimeContext {
-  readonly sessionId: string | null;
-  readonly accounts: readonly string[];
-  readonly journalProblem: string | null;
-  readonly tradingMode: 'paper' | 'live' | 'off';
-  readonly reconciliation: Reconciliation | null;
-  /** ms since the epoch of the newest event that carried a time */
-  readonly at: number;
-  readonly restarts: Readonly<Record<string, number>>;
-  readonly input: RuntimeInput;
-}
-
-/** Children that hold no truth of their own. */
-type Restartable = 'tws' | 'market' | 'reconciliation';
-
-type Of<T extends RuntimeEvent['type']> = Extract<RuntimeEvent, { type: T }>;
-
-/** Why the desk is shut, in words for people. */
-const shutReasons = {
-  starting: 'the runtime is starting',
-  connecting: 'there is no session with TWS',
-  reconciling: "the broker's lists of this session are not complete yet",
-  severed: 'TWS has lost its own connection to IB',
-  'read-only': 'TRADING_MODE=off: this runtime places no orders',
-  'journal-unavailable': 'nothing can be made durable at present',
-  draining: 'the runtime is stopping',
-  failed: 'a part that holds the truth about orders has failed: restart the runtime',
-} as const;
-type ShutCode = keyof typeof shutReasons;
+  type Of,
+  type Restartable,
+  type RuntimeContext,
+  type RuntimeEmitted,
+  type RuntimeEvent,
+  type RuntimeInput,
+  type ShutCode,
+  seedAfter,
+  shutReasons,
+  toldAs,
+} from './runtime.ts';
+import { twsMachine } from './tws.machine.ts';
+import type { LinkReport, TwsCommand } from './tws.ts';
+import { type WithdrawalEvent, withdrawalMachine, withdrawnOrderId } from './withdrawal.machine.ts';
 
 /** How often a child that holds no truth of its own is started again before the process gives up. */
 export const restartsMax = 5;
@@ -287,35 +209,23 @@ export const runtimeMachine = setup({
       });
     }),
     journalLink: enqueueActions(({ event, enqueue }) => {
-      const { type, at, ...detail } = event as LinkReport;
-      enqueue.assign({ at });
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'health', at, event: type, detail }],
-      });
+      const report = event as LinkReport;
+      enqueue.assign({ at: report.at });
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('health', report)] });
     }),
-    journalFaltered: enqueueActions(({ event, enqueue }) => {
-      const { type, at, ...detail } = event as Of<'reconciliation.faltered'>;
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'alert', at, event: type, detail }],
-      });
+    alert: enqueueActions(({ event, enqueue }) => {
+      const told = event as Of<'reconciliation.faltered' | 'tws.absent' | 'tws.returned'>;
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('alert', told)] });
     }),
     alertNote: enqueueActions(({ event, enqueue }) => {
-      const { type, at, ...detail } = event as Of<'tws.noted'>;
-      if (detail.severity === 'info') return;
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'alert', at, event: type, detail }],
-      });
+      const noted = event as Of<'tws.noted'>;
+      if (noted.severity === 'info') return;
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('alert', noted)] });
     }),
     alertUndecodable: enqueueActions(({ event, enqueue }) => {
-      const { type, at, ...detail } = event as Of<'tws.undecodable'>;
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'alert', at, event: type, detail }],
-      });
-      if (detail.concernsOrders) {
+      const frame = event as Of<'tws.undecodable'>;
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('alert', frame)] });
+      if (frame.concernsOrders) {
         enqueue.sendTo('reconciliation', {
           type: 'evidence.wanted',
           why: 'a message about an order could not be decoded',
@@ -346,7 +256,7 @@ export const runtimeMachine = setup({
     }),
     forgetSession: enqueueActions(({ event, enqueue }) => {
       const { at, cause } = event as Of<'tws.lost'>;
-      enqueue.assign({ sessionId: null });
+      enqueue.assign({ sessionId: null, isConfirmed: false });
       enqueue.sendTo('desk', { type: 'session.lost', at, cause });
       enqueue.sendTo('reconciliation', { type: 'reconciliation.stop' });
       enqueue.sendTo('ledger', { type: 'ledger.sessionLost' });
@@ -354,6 +264,7 @@ export const runtimeMachine = setup({
     stopReconciling: sendTo('reconciliation', { type: 'reconciliation.stop' }),
     reconcile: enqueueActions(({ context, enqueue }) => {
       if (context.sessionId === null) return;
+      enqueue.assign({ unsureSince: context.at });
       enqueue.sendTo('reconciliation', {
         type: 'reconciliation.start',
         sessionId: context.sessionId,
@@ -364,7 +275,7 @@ export const runtimeMachine = setup({
       const { reconciliation } = event as Of<'reconciliation.concluded'>;
       const { at, evidence, positions, positionsSince, positionsAt, executionsSince, conclusive } =
         reconciliation;
-      const { accounts } = context;
+      const { accounts, sessionId } = context;
       enqueue.assign({ reconciliation, at });
       if (conclusive && evidence) enqueue.sendTo('desk', { type: 'desk.evidence', at, ...evidence });
       enqueue.sendTo('ledger', {
@@ -376,7 +287,17 @@ export const runtimeMachine = setup({
         at: positionsAt,
       });
       enqueue.sendTo('audit', { type: 'audit.compared', reconciliation, accounts });
+      const isOfNow = conclusive && evidence !== null && evidence.since >= context.unsureSince;
+      if (context.isConfirmed || !isOfNow || reconciliation.sessionId !== sessionId) return;
+      enqueue.assign({ isConfirmed: true });
+      enqueue.sendTo('journal', {
+        type: 'journal.append',
+        entries: [
+          toldAs('health', { type: 'session.reconciled', at, sessionId, since: context.unsureSince }),
+        ],
+      });
     }),
+    forgetConfirmation: assign({ isConfirmed: false }),
     shutDesk: sendTo('desk', (_, { code, canCancel }: { code: ShutCode; canCancel: boolean }) => ({
       type: 'desk.shut' as const,
       reason: { code, message: shutReasons[code] } satisfies Reason,
@@ -433,6 +354,8 @@ export const runtimeMachine = setup({
     journalProblem: null,
     tradingMode: input.gate.tradingMode,
     reconciliation: null,
+    unsureSince: 0,
+    isConfirmed: false,
     at: 0,
     restarts: {},
     input,
@@ -515,7 +438,7 @@ export const runtimeMachine = setup({
         'market.release': { actions: 'toMarket' },
         'evidence.wanted': { actions: 'toReconciliation' },
         'reconciliation.concluded': { actions: 'weighLists' },
-        'reconciliation.faltered': { actions: 'journalFaltered' },
+        'reconciliation.faltered': { actions: 'alert' },
         'journal.append': { actions: 'journalOrders' },
         'journal.commit': { actions: 'commitOrders' },
         'journal.committed': { actions: 'toDesk' },
@@ -530,6 +453,8 @@ export const runtimeMachine = setup({
         'tws.severed': { actions: ['journalLink', 'toMarket', 'toAudit'] },
         'tws.restored': { actions: ['journalLink', 'toMarket'] },
         'tws.farmChanged': { actions: ['journalLink', 'toMarket'] },
+        'tws.absent': { actions: 'alert' },
+        'tws.returned': { actions: 'alert' },
         'tws.noted': { actions: 'alertNote' },
         'tws.undecodable': { actions: 'alertUndecodable' },
         'broker.commissioned': { actions: ['toDesk', 'toLedger'] },
@@ -568,7 +493,11 @@ export const runtimeMachine = setup({
             },
             severed: {
               // What TWS tells without IB is what it knew before.
-              entry: [{ type: 'shutDesk', params: { code: 'severed', canCancel: true } }, 'stopReconciling'],
+              entry: [
+                { type: 'shutDesk', params: { code: 'severed', canCancel: true } },
+                'stopReconciling',
+                'forgetConfirmation',
+              ],
               on: { 'tws.restored': 'reconciling' },
             },
             trading: {
@@ -615,7 +544,10 @@ export const runtimeMachine = setup({
         src: 'tws',
         id: 'tws',
         systemId: 'tws',
-        input: ({ context }) => context.input.tws,
+        input: ({ context }) => ({
+          ...context.input.tws,
+          seed: seedAfter(context.input.tws.seed, context.restarts.tws ?? 0),
+        }),
         onError: [
           {
             guard: { type: 'mayRestart', params: { child: 'tws' } },

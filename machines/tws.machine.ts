@@ -3,6 +3,7 @@
  * session counts as ready, how long silence is borne, and when to try again. It never drops a fact.
  */
 import {
+  type AnyActorRef,
   assertEvent,
   assign,
   cancel,
@@ -28,6 +29,7 @@ import {
   type TwsCommand,
   type UndecodableFrame,
   withFarm,
+  withheld,
 } from './tws.ts';
 
 /** Where and as whom to connect. `sessionId` names the attempt and is never used twice. */
@@ -49,6 +51,8 @@ export interface TwsInput {
   readonly clientId: number;
   /** whole number that feeds the jitter of retries and the names of sessions; different for every start */
   readonly seed: number;
+  /** how long there may be no session before a person is called. Default 600,000: a restart of a gateway takes two minutes */
+  readonly absencePatienceMs?: number;
 }
 
 export interface TwsContext {
@@ -77,6 +81,9 @@ export interface TwsContext {
   readonly readySince: number | null;
   /** ms; null before the first attempt and while a session is ready */
   readonly downSince: number | null;
+  /** a person was called, ms since when there is no session; null otherwise */
+  readonly absentSince: number | null;
+  readonly absencePatienceMs: number;
   /** ms; null while the link from the gateway to IB is up */
   readonly severedSince: number | null;
   /** TWS complained in this session about too many messages */
@@ -92,9 +99,11 @@ export type TwsEvent =
   | TwsCommand
   | SessionReport
   | { readonly type: 'heartbeat.due' }
-  | { readonly type: 'heartbeat.missed' };
+  | { readonly type: 'heartbeat.missed' }
+  | { readonly type: 'absence.noticed' };
 
 const undecodableLimit = 20;
+const defaultAbsencePatienceMs = 600_000;
 
 const waitsMs = {
   dial: 10_000,
@@ -116,6 +125,11 @@ const noSession = {
 } as const;
 
 const reportOf = (report: LinkReport): LinkReport => report;
+
+function parentOf(self: AnyActorRef): AnyActorRef {
+  if (self._parent === undefined) throw new Error('the connection needs a parent to report to');
+  return self._parent;
+}
 
 export const twsMachine = setup({
   types: {
@@ -139,12 +153,14 @@ export const twsMachine = setup({
     heartbeatDeadline: ({ context }) =>
       context.severedSince === null ? waitsMs.heartbeat : waitsMs.severedHeartbeat,
     retryPause: ({ context }) => context.retryInMs,
+    absencePatience: ({ context }) => context.absencePatienceMs,
   },
   guards: {
     isIntroduced: ({ context }) => context.accounts.length > 0 && context.orderId !== null,
     isSevered: ({ context }) => context.severedSince !== null,
     isImpaired: ({ context }) => hasBrokenFarm(context.farms),
     isWhole: ({ context }) => !hasBrokenFarm(context.farms),
+    isMissing: ({ context }) => context.readySince === null && context.absentSince === null,
     isUnsupported: ({ context }) => context.lastCause === 'versionUnsupported',
     /** a client id in use is no sign of a reset */
     isResetTime: ({ context }) => context.lastCause !== 'clientIdInUse' && isResetTime(context.at),
@@ -218,6 +234,30 @@ export const twsMachine = setup({
     }),
     pass: sendParent(({ event }) => event),
     noteReady: assign(({ context }) => ({ readySince: context.at, downSince: null })),
+    awaitSession: raise({ type: 'absence.noticed' }, { delay: 'absencePatience', id: 'absencePatience' }),
+    stopAwaiting: cancel('absencePatience'),
+    noteAbsence: assign(({ context }) => {
+      const since = context.downSince ?? context.at;
+      return { absentSince: since, at: Math.max(context.at, since + context.absencePatienceMs) };
+    }),
+    reportAbsence: sendParent(({ context }) =>
+      reportOf({
+        type: 'tws.absent',
+        since: context.absentSince ?? context.at,
+        cause: context.lastCause ?? 'closed',
+        message: context.lastMessage,
+        attempts: context.failures,
+        at: context.at,
+      }),
+    ),
+    endAbsence: enqueueActions(({ context, enqueue, self }) => {
+      if (context.absentSince === null) return;
+      enqueue.sendTo(
+        parentOf(self),
+        reportOf({ type: 'tws.returned', since: context.absentSince, at: context.at }),
+      );
+      enqueue.assign({ absentSince: null });
+    }),
     reportReady: sendParent(({ context }) =>
       reportOf({
         type: 'tws.ready',
@@ -229,11 +269,20 @@ export const twsMachine = setup({
       }),
     ),
     reportSevered: sendParent(({ context }) =>
-      reportOf({ type: 'tws.severed', at: context.severedSince ?? context.at }),
+      reportOf({
+        type: 'tws.severed',
+        sessionId: context.sessionId ?? '',
+        at: context.severedSince ?? context.at,
+      }),
     ),
-    reportRestored: sendParent(({ event }) => {
+    reportRestored: sendParent(({ context, event }) => {
       assertEvent(event, 'link.restored');
-      return reportOf({ type: 'tws.restored', dataLost: event.dataLost, at: event.at });
+      return reportOf({
+        type: 'tws.restored',
+        sessionId: context.sessionId ?? '',
+        dataLost: event.dataLost,
+        at: event.at,
+      });
     }),
     noteLoss: assign(({ context }, loss: { readonly cause: LossCause; readonly message: string }) => ({
       lastCause: context.limited && loss.cause === 'closed' ? 'limited' : loss.cause,
@@ -241,13 +290,14 @@ export const twsMachine = setup({
     })),
     /** deadlines carry no time of their own: the wait that ended is the least that passed */
     passTime: assign(({ context }, wait: { readonly ms: number }) => ({ at: context.at + wait.ms })),
-    endSession: enqueueActions(({ context, enqueue }) => {
+    endSession: enqueueActions(({ context, enqueue, self }) => {
       if (context.readySince !== null) {
+        enqueue.raise(
+          { type: 'absence.noticed' },
+          { delay: context.absencePatienceMs, id: 'absencePatience' },
+        );
         enqueue.sendTo(
-          ({ self }) => {
-            if (self._parent === undefined) throw new Error('the connection needs a parent to report to');
-            return self._parent;
-          },
+          parentOf(self),
           reportOf({
             type: 'tws.lost',
             sessionId: context.sessionId ?? '',
@@ -267,7 +317,7 @@ export const twsMachine = setup({
       const cause = context.lastCause ?? 'closed';
       const failures = context.failures + 1;
       const random = nextRandom(context.random);
-      const calm = cause !== 'clientIdInUse' && isResetTime(context.at);
+      const calm = context.absentSince !== null || (cause !== 'clientIdInUse' && isResetTime(context.at));
       return { failures, random, retryInMs: retryDelayMs(cause, failures, chanceOf(random), calm) };
     }),
     forgetFailures: assign({ failures: 0 }),
@@ -288,36 +338,7 @@ export const twsMachine = setup({
     }),
     withhold: sendParent(({ context, event }, params: { readonly reason: string }): DispatchFact => {
       assertEvent(event, ['tws.place', 'tws.cancel', 'tws.cancelAll']);
-      const at = event.at ?? context.at;
-      switch (event.type) {
-        case 'tws.place':
-          return {
-            type: 'dispatch.withheld',
-            clientOrderId: event.ticket.clientOrderId,
-            orderId: event.orderId,
-            what: event.modification ? 'modify' : 'place',
-            reason: params.reason,
-            at,
-          };
-        case 'tws.cancel':
-          return {
-            type: 'dispatch.withheld',
-            clientOrderId: event.clientOrderId,
-            orderId: event.orderId,
-            what: 'cancel',
-            reason: params.reason,
-            at,
-          };
-        case 'tws.cancelAll':
-          return {
-            type: 'dispatch.withheld',
-            clientOrderId: '',
-            orderId: 0,
-            what: 'cancelAll',
-            reason: params.reason,
-            at,
-          };
-      }
+      return withheld(event, params.reason, event.at ?? context.at);
     }),
   },
 }).createMachine({
@@ -335,6 +356,8 @@ export const twsMachine = setup({
     at: 0,
     readySince: null,
     downSince: null,
+    absentSince: null,
+    absencePatienceMs: input.absencePatienceMs ?? defaultAbsencePatienceMs,
     undecodable: [],
     undecodableCount: 0,
   }),
@@ -346,11 +369,13 @@ export const twsMachine = setup({
     'tws.cancel': { actions: { type: 'withhold', params: { reason: 'not-connected' } } },
     'tws.cancelAll': { actions: { type: 'withhold', params: { reason: 'not-connected' } } },
     'tws.disconnect': { target: '.idle' },
+    'absence.noticed': { guard: 'isMissing', actions: ['noteAbsence', 'reportAbsence'] },
   },
   states: {
     idle: {
       tags: 'down',
-      on: { 'tws.connect': { target: 'session' } },
+      entry: 'stopAwaiting',
+      on: { 'tws.connect': { target: 'session', actions: 'awaitSession' } },
     },
 
     session: {
@@ -423,7 +448,22 @@ export const twsMachine = setup({
         },
         negotiating: {
           tags: 'down',
-          on: { 'session.greeted': { target: 'syncing', actions: ['noteTime', 'noteVersion'] } },
+          on: {
+            'session.greeted': { target: 'syncing', actions: ['noteTime', 'noteVersion'] },
+            'session.closed': {
+              target: '#tws.lost',
+              actions: [
+                'noteTime',
+                {
+                  type: 'noteLoss',
+                  params: ({ event }) => ({
+                    cause: event.cause === 'closed' ? 'turnedAway' : event.cause,
+                    message: `the port is open, but the connection ended before a greeting: ${event.message}`,
+                  }),
+                },
+              ],
+            },
+          },
           after: {
             greetingDeadline: {
               target: '#tws.lost',
@@ -482,7 +522,7 @@ export const twsMachine = setup({
         },
         online: {
           tags: 'connected',
-          entry: ['noteReady', 'reportReady', 'planHeartbeat'],
+          entry: ['stopAwaiting', 'noteReady', 'reportReady', 'endAbsence', 'planHeartbeat'],
           exit: 'stopHeartbeat',
           on: {
             'heartbeat.due': { actions: ['probe', 'awaitHeartbeat'] },

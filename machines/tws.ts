@@ -198,6 +198,24 @@ export type DispatchFact =
       readonly at: number;
     };
 
+/** A command of which no byte leaves, and why. */
+export function withheld(command: TwsCommand, reason: string, at: number): DispatchFact {
+  const fact = { type: 'dispatch.withheld', reason, at } as const;
+  switch (command.type) {
+    case 'tws.place': {
+      const { orderId, ticket, modification } = command;
+      const { clientOrderId } = ticket;
+      return { ...fact, clientOrderId, orderId, what: modification ? 'modify' : 'place' };
+    }
+    case 'tws.cancel': {
+      const { clientOrderId, orderId } = command;
+      return { ...fact, clientOrderId, orderId, what: 'cancel' };
+    }
+    case 'tws.cancelAll':
+      return { ...fact, clientOrderId: '', orderId: 0, what: 'cancelAll' };
+  }
+}
+
 /** State of the link to IB through a live gateway. */
 export type LinkState = 'whole' | 'impaired' | 'severed';
 
@@ -261,6 +279,8 @@ export type LossCause =
   | 'dialTimeout'
   /** connected, but no greeting in time: a proxy or a dead gateway holds the port */
   | 'greetingTimeout'
+  /** connected, and hung up on before a greeting: likewise, or TWS does not trust this address */
+  | 'turnedAway'
   /** greeted, but accounts, order id or the first probe did not come in time */
   | 'syncTimeout'
   | 'clientIdInUse'
@@ -341,9 +361,26 @@ export type LinkReport =
       readonly message: string;
       readonly at: number;
     }
-  | { readonly type: 'tws.severed'; readonly at: number }
+  | { readonly type: 'tws.severed'; readonly sessionId: string; readonly at: number }
   /** sent once for each `tws.severed` that the session survives */
-  | { readonly type: 'tws.restored'; readonly dataLost: boolean; readonly at: number }
+  | {
+      readonly type: 'tws.restored';
+      readonly sessionId: string;
+      readonly dataLost: boolean;
+      readonly at: number;
+    }
+  /** there has been no session for longer than any restart takes: a person must look. Sent once for each absence */
+  | {
+      readonly type: 'tws.absent';
+      /** when the last session ended, or the first attempt began, ms */
+      readonly since: number;
+      readonly cause: LossCause;
+      readonly message: string;
+      readonly attempts: number;
+      readonly at: number;
+    }
+  /** sent once for each `tws.absent` that ended with a session */
+  | { readonly type: 'tws.returned'; readonly since: number; readonly at: number }
   | { readonly type: 'tws.farmChanged'; readonly farm: Farm; readonly at: number }
   | {
       readonly type: 'tws.noted';
@@ -358,6 +395,7 @@ const retryPolicies: Readonly<Record<LossCause, { readonly firstMs: number; read
   refused: { firstMs: 500, lastMs: 15_000 },
   dialTimeout: { firstMs: 1_000, lastMs: 30_000 },
   greetingTimeout: { firstMs: 2_000, lastMs: 30_000 },
+  turnedAway: { firstMs: 1_000, lastMs: 30_000 },
   syncTimeout: { firstMs: 2_000, lastMs: 30_000 },
   clientIdInUse: { firstMs: 2_000, lastMs: 30_000 },
   versionUnsupported: { firstMs: 60_000, lastMs: 300_000 },
@@ -369,12 +407,16 @@ const retryPolicies: Readonly<Record<LossCause, { readonly firstMs: number; read
   asked: { firstMs: 0, lastMs: 0 },
 };
 
-/** Longest pause inside a scheduled reset, before jitter. The first attempts stay quick: most resets last a minute. */
+/**
+ * Longest pause inside a scheduled reset and while a gateway is absent, before jitter. The first attempts stay quick:
+ * most resets last a minute.
+ */
 const calmRetryMs = 60_000;
 
 /**
  * How long to wait before the next attempt, in ms: doubled with each failure in a row up to a bound that depends
- * on the cause, of which a random half to the whole. `failures` >= 1, `chance` in [0, 1), `calm` within a reset.
+ * on the cause, of which a random half to the whole. `failures` >= 1, `chance` in [0, 1), `calm`
+ * within a reset or an absence.
  */
 export function retryDelayMs(cause: LossCause, failures: number, chance: number, calm: boolean): number {
   const { firstMs, lastMs } = retryPolicies[cause];

@@ -1,6 +1,7 @@
 /** The parts of the process, put together: the actor tree, its face, and the way to start and stop both. */
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { steadyClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createServer } from './http/server.ts';
 import { readMeters } from './meters.ts';
@@ -22,12 +23,15 @@ export interface ProgramOptions {
   readonly log: Logger;
   /** ms since the epoch */
   readonly now?: () => number;
+  /** how long there may be no session before a person is called, ms; default ten minutes */
+  readonly absencePatienceMs?: number;
 }
 
 export type Program = ReturnType<typeof createProgram>;
 
 /** Builds everything and replays the journal; nothing listens and nothing is connected before `start`. */
-export function createProgram({ config, endpoint, log, now = Date.now }: ProgramOptions) {
+export function createProgram(options: ProgramOptions) {
+  const { config, endpoint, log, now = steadyClock(), absencePatienceMs } = options;
   const environment = config.gateway === 'simulated' ? 'simulated' : config.tradingMode;
   const metrics = createMetrics({ version, environment });
   const observer = createObserver({ now, log });
@@ -39,7 +43,16 @@ export function createProgram({ config, endpoint, log, now = Date.now }: Program
     metrics.tickToBeat.record(ms);
     oldestTickMs = Math.max(oldestTickMs, ms);
   };
-  const runtime = createRuntime({ config, endpoint, log, metrics, inspect: observer.inspect, onRowAge, now });
+  const runtime = createRuntime({
+    config,
+    endpoint,
+    log,
+    metrics,
+    inspect: observer.inspect,
+    onRowAge,
+    now,
+    ...(absencePatienceMs === undefined ? {} : { absencePatienceMs }),
+  });
   const stopMeters = readMeters(runtime, metrics);
   const vitals = createVitals({ runtime, observer, metrics, config, now });
   const trading = createTrading({ runtime, metrics, now });

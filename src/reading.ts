@@ -1,7 +1,9 @@
 /** What clients may read: living views first, the journal for the rest. */
 import { isZero } from '../machines/decimal.ts';
 import { discrepancyView } from '../machines/discrepancy.ts';
+import { isClosed } from '../machines/evidence.ts';
 import { positionRow } from '../machines/ledger.ts';
+import type { Order } from '../machines/order.ts';
 import type { ReadingPort } from './http/options.ts';
 import type { Observer } from './observer.ts';
 import type { Runtime } from './runtime.ts';
@@ -21,6 +23,11 @@ const summaryKeys: Readonly<Record<string, string>> = {
   realizedPnl: 'RealizedPnL',
   unrealizedPnl: 'UnrealizedPnL',
 };
+
+/** An order, and whether the broker's own lists of this session have confirmed what is shown of it. */
+interface ConfirmedOrder extends Order {
+  readonly confirmed: boolean;
+}
 
 const timeOrNull = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
 
@@ -50,12 +57,22 @@ export function createReading(
     });
   };
 
+  /** After a gap an open order is only what was last heard of it, until lists asked for after the gap have been weighed. */
+  const viewed = (order: Order): ConfirmedOrder => ({
+    ...order,
+    confirmed:
+      isClosed(order) || (runtime.root.getSnapshot().context.isConfirmed && order.state !== 'inDoubt'),
+  });
+
   return {
     orders(query) {
       const { rows, next } = journal.orders(query);
-      return { rows: rows.map((order) => runtime.order(order.clientOrderId) ?? order), next };
+      return { rows: rows.map((order) => viewed(runtime.order(order.clientOrderId) ?? order)), next };
     },
-    order: (clientOrderId) => runtime.order(clientOrderId),
+    order(clientOrderId) {
+      const order = runtime.order(clientOrderId);
+      return order && viewed(order);
+    },
     executions: (query) => journal.executions(query),
     positions({ limit, after }) {
       const rows = Object.entries(runtime.child('ledger').getSnapshot().context.positions)

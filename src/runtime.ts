@@ -5,7 +5,7 @@ import type { DeskAnswer } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
 import type { JournalRecord } from '../machines/journal.ts';
 import type { Order } from '../machines/order.ts';
-import type { RuntimeEvent } from '../machines/runtime.machine.ts';
+import type { RuntimeEvent } from '../machines/runtime.ts';
 import type { AccountValue } from '../machines/tws.ts';
 import type { Config } from './config.ts';
 import { type Journal, openJournal, type Restoration } from './journal/journal.ts';
@@ -25,6 +25,8 @@ export interface RuntimeOptions {
   readonly onRowAge: (ms: number) => void;
   /** ms since the epoch */
   readonly now: () => number;
+  /** how long there may be no session before a person is called, ms */
+  readonly absencePatienceMs?: number;
 }
 
 type Root = ActorRefFrom<ReturnType<typeof fillPorts>>;
@@ -59,7 +61,8 @@ export const restoredFrom = (restoration: Restoration, at: number): RuntimeEvent
 export type Runtime = ReturnType<typeof createRuntime>;
 
 /** Opens the journal, replays it and starts every actor. `connect` begins the first session. Throws when the journal cannot be opened. */
-export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAge, now }: RuntimeOptions) {
+export function createRuntime(options: RuntimeOptions) {
+  const { config, endpoint, log, metrics, inspect, onRowAge, now, absencePatienceMs } = options;
   const journal: Journal = openJournal(config.journalPath);
   for (const finding of journal.findings) log.warn({ path: config.journalPath }, `journal: ${finding}`);
   const gateway: Gateway = createGateway({ now, log: log.child({ part: 'tws' }) });
@@ -102,7 +105,12 @@ export function createRuntime({ config, endpoint, log, metrics, inspect, onRowAg
       systemId: 'runtime',
       inspect,
       input: {
-        tws: { ...endpoint, clientId: config.tws.clientId, seed: now() % 2_147_483_647 },
+        tws: {
+          ...endpoint,
+          clientId: config.tws.clientId,
+          seed: now() % 2_147_483_647,
+          ...(absencePatienceMs === undefined ? {} : { absencePatienceMs }),
+        },
         gate: { limits: config.limits, tradingMode: config.tradingMode, latched: restoration.trading },
         market: {},
       },

@@ -64,6 +64,7 @@ export function createVitals({ runtime, observer, metrics, config, now }: Vitals
         farms: context.farms,
         undecodable: context.undecodableCount,
         lastUndecodableAt: last?.at ?? null,
+        absentSince: context.absentSince,
         trouble:
           context.lastCause && !sessionId ? { code: context.lastCause, message: context.lastMessage } : null,
         lastMessageAt: context.at || null,

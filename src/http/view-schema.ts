@@ -55,6 +55,11 @@ export const OrderView = Type.Object({
   ),
   createdAt: Time,
   updatedAt: Time,
+  confirmed: Type.Optional(
+    Type.Boolean({
+      description: 'false: open or in doubt, and the lists of this session have not confirmed it yet',
+    }),
+  ),
 });
 
 export const FateView = Type.Object({

@@ -60,6 +60,9 @@ const dataKinds: readonly (DataKind | undefined)[] = [
 /** Live data is not subscribed; delayed data may be had instead. */
 const unsubscribedCodes: ReadonlySet<number> = new Set([354, 10_089, 10_168, 10_186]);
 
+/** The line brings nothing more, but TWS may still count it. */
+const lingeringCodes: ReadonlySet<number> = new Set([10_182, 10_197]);
+
 interface OpenLine {
   readonly wire: Wire;
   readonly contract: Contract;
@@ -98,6 +101,13 @@ export function createLines(nextId: () => number): Lines {
     if (open.delete(line.id)) line.sink.ended({ code, message }, retryAfterMs);
   };
 
+  /** What was asked for is given back; what was not sent yet never is. */
+  const withdraw = (line: OpenLine): void => {
+    const { wire, id } = line;
+    if (wire.pacer.withdraw((waiting) => waiting === keyOf(line), 'closed') > 0) return;
+    wire.send('data', keyOf(line), (api) => api.cancelMktData(id));
+  };
+
   const request = (line: OpenLine): void => {
     const { wire, id } = line;
     open.set(id, line);
@@ -121,10 +131,7 @@ export function createLines(nextId: () => number): Lines {
       request(line);
       return {
         close() {
-          const { id } = line;
-          if (!open.delete(id)) return;
-          if (wire.pacer.withdraw((waiting) => waiting === keyOf(line), 'closed') > 0) return;
-          wire.send('data', keyOf(line), (api) => api.cancelMktData(id));
+          if (open.delete(line.id)) withdraw(line);
         },
       };
     },
@@ -184,8 +191,10 @@ export function createLines(nextId: () => number): Lines {
         line.id = nextId();
         line.delayed = true;
         request(line);
-      } else if (meaning?.scope === 'ends') end(line, String(code), message, meaning.retryAfterMs);
-      else line.sink.noted({ code: String(code), message });
+      } else if (meaning?.scope === 'ends') {
+        if (lingeringCodes.has(code)) withdraw(line);
+        end(line, String(code), message, meaning.retryAfterMs);
+      } else line.sink.noted({ code: String(code), message });
       return true;
     },
 

@@ -170,6 +170,7 @@ const events: readonly TwsEvent[] = [
   mended,
   { type: 'heartbeat.due' },
   { type: 'heartbeat.missed' },
+  { type: 'absence.noticed' },
   {
     type: 'broker.statusSeen',
     at: noon,
@@ -321,6 +322,82 @@ test('an attempt that never became ready is not announced as lost', () => {
   }
 });
 
+test('a connection that ends before a greeting was turned away, whatever stands behind the port', () => {
+  const there = arrive('negotiating');
+  there.send(closed);
+  expect(there.snapshot().context).toMatchObject({
+    lastCause: 'turnedAway',
+    lastMessage: expect.stringContaining('the port is open'),
+  });
+});
+
+/** Dials and is refused for so long. */
+function absentFor(there: Bench, hours: number): number {
+  const end = hours * 3_600_000;
+  let attempts = 0;
+  for (let elapsed = 0; elapsed < end; attempts += 1) {
+    const pause = there.snapshot().context.retryInMs;
+    there.clock.advance(pause);
+    elapsed += pause;
+    const at = noon + elapsed;
+    there.send(
+      { type: 'session.dialing', at },
+      { type: 'session.closed', cause: 'refused', message: 'connect ECONNREFUSED', at },
+    );
+  }
+  return attempts;
+}
+
+test('a gateway that stays away for a week-end calls a person once, is asked for calmly, and is forgiven when it returns', () => {
+  const there = arrive('whole');
+  there.send(closed);
+  const grown = JSON.stringify(there.snapshot().context).length;
+  const attempts = absentFor(there, 62);
+  expect(attempts).toBeLessThan(62 * 60 * 2 + 100);
+  expect(attempts).toBeGreaterThan(62 * 60);
+  expect(there.types().filter((type) => type !== 'broker.orderIdGranted')).toEqual([
+    'tws.ready',
+    'tws.lost',
+    'tws.absent',
+  ]);
+  expect(there.told.at(-1)).toMatchObject({
+    type: 'tws.absent',
+    since: noon,
+    at: expect.toSatisfy((at: number) => at >= noon + 600_000 && at <= noon + 700_000),
+    cause: 'refused',
+  });
+  expect(JSON.stringify(there.snapshot().context).length).toBeLessThan(grown + 200);
+  expect(there.most()).toBe(1);
+  there.clock.advance(there.snapshot().context.retryInMs);
+  there.send(
+    ...online.slice(1).map((event) => ('at' in event ? { ...event, at: noon + 62 * 3_600_000 } : event)),
+  );
+  expect(there.types().slice(-2)).toEqual(['tws.ready', 'tws.returned']);
+  expect(there.snapshot().context.absentSince).toBeNull();
+});
+
+test('a gateway that was never there is missed, too; one that nobody asked for is not', () => {
+  const there = arrive('dialing');
+  absentFor(there, 1);
+  expect(there.types()).toEqual(['tws.absent']);
+  const idle = arrive('whole');
+  idle.send({ type: 'tws.disconnect' });
+  idle.clock.advance(3_600_000);
+  expect(idle.types()).not.toContain('tws.absent');
+});
+
+test('a restart of the gateway calls nobody', () => {
+  const there = arrive('whole');
+  there.send(closed);
+  for (let again = 0; again < 10; again += 1) {
+    absentFor(there, 0.02);
+    there.clock.advance(there.snapshot().context.retryInMs);
+    there.send(...online.slice(1), closed);
+  }
+  expect(there.types().filter((type) => type === 'tws.ready')).toHaveLength(11);
+  expect(there.types()).not.toContain('tws.absent');
+});
+
 test('an outage that was announced while syncing begins with the session', () => {
   const there = arrive('introducing');
   there.send({ type: 'link.severed', at: noon }, broken, ...online.slice(sync.length));
@@ -361,6 +438,10 @@ test('whatever happens, losses and recoveries come in pairs and never two sessio
         const ready = there.types().filter((type) => type === 'tws.ready' || type === 'tws.lost');
         ready.forEach((type, index) => {
           expect(type).toBe(index % 2 === 0 ? 'tws.ready' : 'tws.lost');
+        });
+        const absence = there.types().filter((type) => type === 'tws.absent' || type === 'tws.returned');
+        absence.forEach((type, index) => {
+          expect(type).toBe(index % 2 === 0 ? 'tws.absent' : 'tws.returned');
         });
         let severed = false;
         for (const type of there.types()) {

@@ -1,0 +1,110 @@
+/** The vocabulary of the supervisor: what it hears and says, what it remembers, and why the desk may be shut. */
+import type { AuditEvent, AuditReport } from './audit.machine.ts';
+import type { DeskAnswer, DeskEvent, DeskReport } from './desk.ts';
+import type { GateEvent, GateInput, GateReport } from './gate.machine.ts';
+import type { JournalEntry, JournalReport } from './journal.ts';
+import type { LedgerEvent, LedgerReport } from './ledger.machine.ts';
+import type { MarketInput } from './market.machine.ts';
+import type { MarketCommand } from './market.ts';
+import type { Reconciliation, ReconciliationReport } from './reconciliation.machine.ts';
+import type { TwsInput } from './tws.machine.ts';
+import { type BrokerFact, type DispatchFact, type LinkReport, nextRandom, type TwsCommand } from './tws.ts';
+import type { WithdrawalEvent, WithdrawalReport } from './withdrawal.machine.ts';
+
+export interface RuntimeInput {
+  readonly tws: TwsInput;
+  readonly gate: GateInput;
+  readonly market: MarketInput;
+}
+
+export type RuntimeEvent =
+  /** what the journal held, before anything else */
+  | {
+      readonly type: 'runtime.restored';
+      readonly desk: Extract<DeskEvent, { type: 'desk.restored' }>;
+      readonly ledger: Extract<LedgerEvent, { type: 'ledger.restored' }>;
+      readonly withdrawal: Extract<WithdrawalEvent, { type: 'withdrawal.restored' }>;
+      readonly audit: Extract<AuditEvent, { type: 'audit.restored' }>;
+    }
+  | { readonly type: 'runtime.connect' }
+  | { readonly type: 'runtime.drain'; readonly at: number }
+  | { readonly type: 'runtime.stop' }
+  /** a child that cannot be replaced is gone */
+  | { readonly type: 'runtime.failed'; readonly child: string }
+  | Extract<
+      DeskEvent,
+      { type: 'order.submit' | 'order.modify' | 'order.cancel' | 'desk.sweep' | 'desk.raiseOrderId' }
+    >
+  | Extract<LedgerEvent, { type: 'ledger.valued' }>
+  | GateEvent
+  | GateReport
+  | MarketCommand
+  | DeskReport
+  | LedgerReport
+  | AuditReport
+  | ReconciliationReport
+  | WithdrawalEvent
+  | WithdrawalReport
+  | JournalReport
+  | LinkReport
+  | BrokerFact
+  | DispatchFact
+  | TwsCommand;
+
+/** What the supervisor says to whoever runs the tree. */
+export type RuntimeEmitted =
+  | Extract<WithdrawalReport, { type: 'lease.lapsed' }>
+  | { readonly type: 'answered'; readonly requestId: string; readonly answer: DeskAnswer }
+  | {
+      readonly type: 'reviewed';
+      readonly requestId: string;
+      readonly verdict: Extract<GateReport, { type: 'gate.reviewed' }>['verdict'];
+    };
+
+export interface RuntimeContext {
+  readonly sessionId: string | null;
+  readonly accounts: readonly string[];
+  readonly journalProblem: string | null;
+  readonly tradingMode: 'paper' | 'live' | 'off';
+  readonly reconciliation: Reconciliation | null;
+  /** since when the broker's word is missing or was asked for anew, ms: what was known before may have changed unheard */
+  readonly unsureSince: number;
+  /** complete lists asked for after that have been weighed */
+  readonly isConfirmed: boolean;
+  /** ms since the epoch of the newest event that carried a time */
+  readonly at: number;
+  readonly restarts: Readonly<Record<string, number>>;
+  readonly input: RuntimeInput;
+}
+
+/** Children that hold no truth of their own. */
+export type Restartable = 'tws' | 'market' | 'reconciliation';
+
+/** One of the events, by its type. */
+export type Of<T extends RuntimeEvent['type']> = Extract<RuntimeEvent, { type: T }>;
+
+/** Why the desk is shut, in words for people. */
+export const shutReasons = {
+  starting: 'the runtime is starting',
+  connecting: 'there is no session with TWS',
+  reconciling: "the broker's lists of this session are not complete yet",
+  severed: 'TWS has lost its own connection to IB',
+  'read-only': 'TRADING_MODE=off: this runtime places no orders',
+  'journal-unavailable': 'nothing can be made durable at present',
+  draining: 'the runtime is stopping',
+  failed: 'a part that holds the truth about orders has failed: restart the runtime',
+} as const;
+export type ShutCode = keyof typeof shutReasons;
+
+/** The names of sessions come from the seed: a connection that was replaced must not use them again. */
+export const seedAfter = (seed: number, restarts: number): number =>
+  restarts === 0 ? seed : seedAfter(nextRandom(seed), restarts - 1);
+
+/** An event that carries its time, as it is made durable: for people (`alert`) or as a part of the link's story (`health`). */
+export function toldAs<Event extends { readonly type: string; readonly at: number }>(
+  kind: 'alert' | 'health',
+  told: Event,
+): JournalEntry {
+  const { type, at, ...detail } = told;
+  return { kind, at, event: type, detail };
+}
