@@ -9,10 +9,12 @@ export interface FrameSplitter {
 }
 
 /**
- * Cuts a stream into whole frames, header included. A length that no frame can have is refused here, because the
+ * Cuts a stream into whole frames: `bytes` from `start`, header included, to `end`. A length that no frame can have is refused here, because the
  * decoder behind it loops for ever on a negative one.
  */
-export function createFrameSplitter(onFrame: (frame: Buffer) => void): FrameSplitter {
+export function createFrameSplitter(
+  onFrame: (bytes: Buffer, start: number, end: number) => void,
+): FrameSplitter {
   let held: Buffer[] = [];
   let heldBytes = 0;
   /** bytes that the frame at the head needs, or the header while its length is unknown */
@@ -25,23 +27,26 @@ export function createFrameSplitter(onFrame: (frame: Buffer) => void): FrameSpli
       held.push(chunk);
       heldBytes += chunk.length;
       if (heldBytes < neededBytes) return true;
-      let bytes = held.length === 1 ? chunk : Buffer.concat(held, heldBytes);
-      while (bytes.length >= 4) {
-        const length = bytes.readInt32BE(0);
+      const bytes = held.length === 1 ? chunk : Buffer.concat(held, heldBytes);
+      let start = 0;
+      neededBytes = 4;
+      while (bytes.length - start >= 4) {
+        const length = bytes.readInt32BE(start);
         if (length < 1 || length > maxFrameBytes) {
           broken = true;
           held = [];
           return false;
         }
-        neededBytes = 4 + length;
-        if (bytes.length < neededBytes) break;
-        const frame = bytes.subarray(0, neededBytes);
-        bytes = bytes.subarray(neededBytes);
-        neededBytes = 4;
-        onFrame(frame);
+        const end = start + 4 + length;
+        if (bytes.length < end) {
+          neededBytes = 4 + length;
+          break;
+        }
+        onFrame(bytes, start, end);
+        start = end;
       }
-      held = bytes.length > 0 ? [bytes] : [];
-      heldBytes = bytes.length;
+      held = start < bytes.length ? [start === 0 ? bytes : bytes.subarray(start)] : [];
+      heldBytes = bytes.length - start;
       return true;
     },
   };

@@ -10,7 +10,7 @@ import { createFrameSplitter, frameText, messageIdOf } from './frames.ts';
 interface Insides {
   readonly controller: {
     resume(): void;
-    readonly socket: { readonly client?: Socket; onData(data: Buffer): void };
+    readonly socket: { readonly client?: Socket; onMessage(text: string): void };
     readonly decoder: { dataQueue: unknown[]; emitQueue: unknown[] };
     readonly commands: { _processing: boolean; _commands: unknown[]; _commandsCurrent: unknown[] };
   };
@@ -64,7 +64,7 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
   const socket = controller.socket.client;
   if (
     !socket ||
-    typeof controller.socket.onData !== 'function' ||
+    typeof controller.socket.onMessage !== 'function' ||
     !Array.isArray(controller.decoder.dataQueue) ||
     typeof controller.commands._processing !== 'boolean'
   ) {
@@ -74,7 +74,8 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
 
   let readAt = now();
   let writes = 0;
-  let current: Buffer | null = null;
+  /** the frame being handled */
+  let current: { readonly bytes: Buffer; readonly start: number; readonly end: number } | null = null;
   let open = true;
   let established = false;
   let lastError = '';
@@ -92,7 +93,7 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
   };
   const undecodable = (problem: string): void => {
     if (!open) return;
-    const frame = current;
+    const frame = current?.bytes.subarray(current.start, current.end);
     events.undecodable({
       text: frame ? frameText(frame) : '',
       problem,
@@ -108,24 +109,19 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
     }
   };
 
-  const splitter = createFrameSplitter((frame) => {
+  const splitter = createFrameSplitter((bytes, start, end) => {
     if (!open) return;
-    current = frame;
+    current = { bytes, start, end };
     try {
+      const text = bytes.toString('utf8', start + 4, end);
       // A frame without its last NUL would be glued to the next one.
-      const ended = frame.at(-1) === 0;
-      if (ended) controller.socket.onData(frame);
-      else {
-        const repaired = Buffer.concat([frame, Buffer.alloc(1)]);
-        repaired.writeInt32BE(frame.length - 3, 0);
-        controller.socket.onData(repaired);
-      }
+      controller.socket.onMessage(bytes[end - 1] === 0 ? text : `${text}\0`);
     } catch (error) {
       // The decoder keeps the rest of a message that it failed on and reads the next one from the middle.
       controller.decoder.dataQueue = [];
       controller.decoder.emitQueue = [];
       undecodable(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-      salvage(frame);
+      salvage(bytes.subarray(start, end));
     }
     current = null;
   });

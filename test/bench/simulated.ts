@@ -38,8 +38,10 @@ subscribe('net.server.socket', (message) => {
   lines = asked;
   let readAt = 0;
   let left = greetingBytes;
-  const splitter = createFrameSplitter((frame) => {
-    const [kind, first, second = ''] = frame.toString('latin1', 4, 36).split('\0');
+  const splitter = createFrameSplitter((bytes, start, end) => {
+    const [kind, first, second = ''] = bytes
+      .toString('latin1', start + 4, Math.min(end, start + 36))
+      .split('\0');
     if (Number(kind) === IN.reqMktData) asked.add(second);
     if (Number(kind) === IN.cancelMktData) asked.delete(second);
     const key = `${connection}:${first}`;

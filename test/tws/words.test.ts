@@ -355,7 +355,9 @@ describe('frames', () => {
     const stream = Buffer.concat([frame(9, 1, 5), frame(15, 1, 'DU1'), frame(4, 2, -1, 2104, 'ok', '')]);
     for (let size = 1; size <= stream.length; size += 1) {
       const seen: string[] = [];
-      const splitter = createFrameSplitter((bytes) => seen.push(frameText(bytes)));
+      const splitter = createFrameSplitter((bytes, start, end) =>
+        seen.push(frameText(bytes.subarray(start, end))),
+      );
       for (let at = 0; at < stream.length; at += size) {
         expect(splitter.push(stream.subarray(at, at + size))).toBe(true);
       }
