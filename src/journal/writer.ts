@@ -1,4 +1,4 @@
-/** The actor that writes the journal: intents at once, everything else once per turn of the event loop, in order. */
+/** The actor that writes the journal: intents at once, everything else in batches of a few milliseconds, in order. */
 import { fromCallback } from 'xstate';
 import type { JournalCommand, JournalEntry, JournalRecord, JournalReport } from '../../machines/journal.ts';
 import type { Journal } from './journal.ts';
@@ -32,6 +32,8 @@ const realTimers: WriterTimers = {
   },
 };
 
+/** What the broker says of one order comes in several messages: one fsync for all of them keeps the loop free. */
+const gatherMs = 2;
 /** How often a failed append is tried again. */
 const retryMs = 1_000;
 /** Facts of one transaction when many have waited: the event loop must not stand still for long. */
@@ -132,7 +134,7 @@ export function createJournalWriter(options: WriterOptions) {
       if (command.type === 'journal.append') {
         keep(command.entries);
         // Without a disk the retry is soon enough.
-        if (loss === null) callOffFlush ??= timers.soon(flush);
+        if (loss === null) callOffFlush ??= timers.after(gatherMs, flush);
         return;
       }
       const earlier = waiting.length;
