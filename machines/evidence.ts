@@ -66,6 +66,7 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
       const larger = isCutShort ? grown(now, permId, fact.terms).map(stamp) : [];
       const reopened: Order =
         larger.length > 0 ? { ...larger.reduce(applyFact, now), state: 'working' } : now;
+      if (isTakenBack(now, fact)) return [...seen, stamp({ type: 'order.cancelled', reason: takenBack })];
       const smaller = fact.status === 'filled' ? shrunk(now, permId, fact.filled).map(stamp) : [];
       return [...seen, ...larger, ...smaller, ...ending(reopened, permId, fact.status, reason).map(stamp)];
     }
@@ -194,6 +195,16 @@ function grown(order: Order, permId: string, { quantity }: BrokerOrderTerms): Ne
   if (!isOnlyOne || (known[0] && known[0].state !== 'live')) return [];
   return compare(quantity, order.quantity) > 0 ? [{ type: 'order.modified', terms: { quantity } }] : [];
 }
+
+/** It was filled, and every execution was busted: the broker's list calls it filled, over nothing. */
+const isTakenBack = (order: Order, fact: Extract<BrokerFact, { type: 'broker.completedSeen' }>): boolean =>
+  !isClosed(order) &&
+  fact.status === 'filled' &&
+  fact.filled !== null &&
+  isZero(fact.filled) &&
+  isZero(order.filledQuantity) &&
+  (order.busted ?? []).length > 0;
+const takenBack: Reason = { code: 'busted', message: 'the broker took all its executions back' };
 
 /** A broker order that is filled was as large as its executions, whatever its last change was. */
 function shrunk(order: Order, permId: string, filled: string | null): News[] {
