@@ -79,6 +79,8 @@ incident({
       const whole = await start();
       for (const clientOrderId of ['w-1', 'w-2', 'w-3']) await whole.place({ clientOrderId });
       const { faults } = whole.simulator;
+      // A list that holds them, newer than anything else that was heard of them.
+      await compareNow(whole);
       const early = faults.hold({ messages: ['openOrder', 'orderStatus'] }, 6);
       await compareNow(whole);
       await eventually(
