@@ -16,6 +16,7 @@ import {
   type Handle,
   modify,
   noteRefusedId,
+  orderIdMax,
   raiseOrderId,
   renumber,
   settle,
@@ -73,6 +74,7 @@ export const deskMachine = setup({
   context: ({ input }) => ({
     clientId: input.clientId,
     nextOrderId: 1,
+    lostIds: { from: 1, below: orderIdMax },
     orders: {},
     byPermId: {},
     byOrderId: {},

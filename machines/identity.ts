@@ -19,6 +19,8 @@ export interface OrderIndex {
   readonly byPermId: Lookup<string>;
   /** `clientId:orderId` */
   readonly byOrderId: Lookup<string>;
+  /** order ids that a former life may have given without the journal knowing: from the first it does not hold to the first that was given since */
+  readonly lostIds: { readonly from: number; readonly below: number };
 }
 
 export const orderKey = (clientId: number, orderId: number): string => `${clientId}:${orderId}`;
@@ -59,30 +61,39 @@ export function identify(
 /** What a reference of ours looks like. */
 const referencePattern = /^[A-Za-z0-9._-]{1,64}$/;
 
+/** No id from `given` on was lost. */
+export const lostBelow = ({ from, below }: OrderIndex['lostIds'], given: number): OrderIndex['lostIds'] => ({
+  from,
+  below: Math.min(below, given),
+});
+
 /**
  * Whether an order that we do not know is one that we forgot, because the end of the journal was lost: it carries our
- * client id, and a reference that we would have given and have not given to another.
+ * client id, an order id that the journal does not hold, and a reference that we would have given and have not given to another.
  */
 const isForgotten = (
-  index: Pick<OrderIndex, 'clientId' | 'orders'>,
+  index: Pick<OrderIndex, 'clientId' | 'orders' | 'lostIds'>,
   { clientId, orderId, orderRef }: BrokerOrderIds,
 ): boolean =>
   clientId === index.clientId &&
-  orderId > 0 &&
+  orderId >= index.lostIds.from &&
+  orderId < index.lostIds.below &&
   referencePattern.test(orderRef) &&
   !orderRef.startsWith('ext-') &&
   lookUp(index.orders, orderRef) === undefined;
 
 /** What an order is called that is met for the first time. */
-export const nameOfNew = (index: Pick<OrderIndex, 'clientId' | 'orders'>, ids: BrokerOrderIds): string =>
-  isForgotten(index, ids) ? ids.orderRef : externalOrderId(ids);
+export const nameOfNew = (
+  index: Pick<OrderIndex, 'clientId' | 'orders' | 'lostIds'>,
+  ids: BrokerOrderIds,
+): string => (isForgotten(index, ids) ? ids.orderRef : externalOrderId(ids));
 
 /**
  * The record of an order that is met for the first time: one of others, or one that we forgot, which is ours again. A
  * status alone does not tell enough: null.
  */
 export function discoveredOrder(
-  index: Pick<OrderIndex, 'clientId' | 'orders'>,
+  index: Pick<OrderIndex, 'clientId' | 'orders' | 'lostIds'>,
   fact: IdentifiedFact,
 ): Order | null {
   if (fact.type === 'broker.statusSeen') return null;

@@ -82,7 +82,8 @@ export function createRuntime(options: RuntimeOptions) {
   let lastReviewedAt = 0;
   let requests = 0;
 
-  const restoration = journal.restore(now() - recallMs);
+  // By the journal's own time where the wall clock is ahead of it: no order is old because a clock is wrong.
+  const restoration = journal.restore(Math.min(now(), journal.lastAt() ?? now()) - recallMs);
   const root: Root = createActor(
     fillPorts({
       gateway,

@@ -48,6 +48,8 @@ export interface Journal {
   executions(query: { readonly limit: number; readonly after: string | null }): Page<ExecutionRow>;
   records(query: { readonly after: number; readonly limit: number }): readonly JournalRecord[];
   lastSeq(): number;
+  /** the time of the newest fact, ms since the epoch; null: there is none */
+  lastAt(): number | null;
   /** what had to be put right when the file was opened, in sentences; empty when it was whole */
   readonly findings: readonly string[];
   close(): void;
@@ -177,6 +179,11 @@ class SqliteJournal implements Journal {
 
   lastSeq(): number {
     return this.#lastSeq;
+  }
+
+  lastAt(): number | null {
+    const [newest] = this.#all('select ts from facts where seq = ?', this.#lastSeq);
+    return newest ? Number(newest.ts) : null;
   }
 
   close(): void {

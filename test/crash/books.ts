@@ -24,6 +24,9 @@ export interface CrashedBooks {
 // biome-ignore lint/suspicious/noExplicitAny: rows of the public API, read by name
 type Row = any;
 
+/** The gate may refuse orders while the books of a fresh start are not the same yet. What it refused never leaves. */
+export const passingDenial = 'position-uncertain';
+
 /** The state that an order of ours must have when the broker's has this status. */
 const statesOf: Readonly<Record<string, readonly string[]>> = {
   Filled: ['filled'],
@@ -51,7 +54,8 @@ export async function disagreements(books: CrashedBooks): Promise<readonly strin
     ...orders.flatMap((order) => [
       ...(order.origin === 'api' ? [] : [`${order.clientOrderId} is taken for an order of others`]),
       ...(intents.has(intentOf(order.clientOrderId)) ? [] : [`nobody asked for ${order.clientOrderId}`]),
-      ...(['working', 'filled', 'cancelled', 'rejected'].includes(order.state)
+      ...(['working', 'filled', 'cancelled', 'rejected'].includes(order.state) ||
+      (order.state === 'denied' && order.reason.code === passingDenial)
         ? []
         : [`${order.clientOrderId} is still ${order.state} (${JSON.stringify(order.reason)})`]),
     ]),
@@ -59,6 +63,9 @@ export async function disagreements(books: CrashedBooks): Promise<readonly strin
       status !== null && !byName.has(id) ? [`${id} was answered with ${status} and is not known`] : [],
     ),
     ...timesWritten(books),
+    ...writtenOrders(broker.simulator).flatMap(({ orderRef }) =>
+      byName.get(orderRef)?.state === 'denied' ? [`${orderRef} was denied and written`] : [],
+    ),
   ];
 }
 

@@ -17,6 +17,7 @@ if (isMainThread) {
     watchSocket(Number(process.env.TWS_PORT));
   }
   if (process.env.JOURNAL_SWITCH) switchJournal();
+  if (process.env.CLOCK_SHIFTS) shiftClock(process.env.CLOCK_SHIFTS.split(',').map(Number));
 }
 
 /** `point` or `point#n`. */
@@ -127,5 +128,16 @@ function switchJournal(): void {
     readOnly = !readOnly;
     for (const database of open) if (database.isOpen) exec.call(database, `pragma query_only = ${readOnly}`);
     process.stdout.write(`journal read only: ${readOnly}\n`);
+  });
+}
+
+/** The wall clock is wrong by the first of these ms, and with each SIGALRM by the next. */
+function shiftClock([first = 0, ...later]: readonly number[]): void {
+  const { now } = Date;
+  let shift = first;
+  Date.now = () => now() + shift;
+  process.on('SIGALRM', () => {
+    shift = later.shift() ?? shift;
+    process.stdout.write(`wall clock shifted by ${shift} ms\n`);
   });
 }
