@@ -5,10 +5,9 @@
 import { compare, type Decimal, isZero } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
-import { lostBelow, type OrderIndex, orderKey } from './identity.ts';
+import { orderKey } from './identity.ts';
 import { type Lookup, lookUp, put, remove } from './lookup.ts';
 import type { Mark } from './market.ts';
-import type { OrderEvent, OrderReport, SessionLost } from './order.machine.ts';
 import {
   applyFact,
   effectiveChange,
@@ -19,6 +18,7 @@ import {
   orderOf,
   type Reason,
 } from './order.ts';
+import type { OrderEvent, OrderReport, SessionLost } from './order-words.ts';
 import type { BrokerFact, BrokerOrderIds, DispatchFact, TwsCommand } from './tws.ts';
 
 /** One order of a submission, with what the caller knows of its market. */
@@ -195,7 +195,6 @@ type Operation =
 export interface DeskContext {
   readonly clientId: number;
   readonly nextOrderId: number;
-  readonly lostIds: OrderIndex['lostIds'];
   readonly orders: Lookup<Known>;
   readonly byPermId: Lookup<string>;
   /** `clientId:orderId` */
@@ -292,7 +291,6 @@ export const submit: Handle = ({ context, event, view }, out) => {
     orders,
     byOrderId,
     nextOrderId: leadOrderId + submissions.length,
-    lostIds: lostBelow(context.lostIds, leadOrderId),
     operations: { ...context.operations, [requestId]: { kind: 'submit', ids, records } },
   });
   out.report({ type: 'gate.review', requestId, questions: submissions, replaces: null, preview: false, at });
@@ -413,7 +411,6 @@ export const renumber: Handle = ({ context, event, view }, out) => {
     }),
     byOrderId: put(context.byOrderId, orderKey(context.clientId, orderId), clientOrderId),
     nextOrderId: orderId + 1,
-    lostIds: lostBelow(context.lostIds, orderId),
     operations: { ...context.operations, [requestId]: { kind: 'renumber', ids: [clientOrderId], records } },
   });
   out.report({ type: 'journal.commit', requestId, records });

@@ -7,7 +7,6 @@ import {
   type Known,
   type Of,
   type Outbox,
-  orderIdMax,
   retireAfterMs,
   retiredPerSweepMax,
 } from './desk.ts';
@@ -22,8 +21,8 @@ import {
   ticketOf,
 } from './identity.ts';
 import { entries, lookUp, put, remove } from './lookup.ts';
-import type { SessionLost } from './order.machine.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
+import type { SessionLost } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
 
 type Commissioned = Extract<BrokerFact, { type: 'broker.commissioned' }>;
@@ -111,8 +110,7 @@ export const restore: Handle = ({ context, event }, out) => {
       order,
       ticket: ticketOf(order),
       parentOrderId: 0,
-      // From now, not from then: how long ago that was depends on a clock that may be wrong.
-      closedAt: at,
+      closedAt: Date.parse(order.updatedAt),
     });
   }
   for (const { facts } of open) {
@@ -141,7 +139,6 @@ export const restore: Handle = ({ context, event }, out) => {
     byOrderId,
     byExecId,
     nextOrderId: Math.max(context.nextOrderId, nextOrderId),
-    lostIds: { from: nextOrderId, below: orderIdMax },
   });
 };
 

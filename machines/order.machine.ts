@@ -3,108 +3,29 @@ import { assign, enqueueActions, raise, setup } from 'xstate';
 import { type Alarm, alarmsOf, doubtAlarm, resolutionAlarm } from './alarm.ts';
 import { compare } from './decimal.ts';
 import { interpret, unexplainedFills } from './evidence.ts';
-import { hasSurvivor, incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
+import { hasSurvivor, isComplete, liveIncarnations } from './incarnation.ts';
+import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason } from './order.ts';
 import {
-  applyFact,
-  isFullyFilled,
-  type Order,
-  type OrderFact,
-  type OrderTicket,
-  type Reason,
-} from './order.ts';
-import type { BrokerFact, TwsCommand } from './tws.ts';
-
-export interface OrderInput {
-  /** as it is known so far; `state` decides where the actor wakes up */
-  readonly order: Order;
-  /** what was asked for; null for orders of others */
-  readonly ticket: OrderTicket | null;
-  readonly parentOrderId: number;
-  /** true while facts of the journal are worked in: nothing is sent to anybody */
-  readonly replaying: boolean;
-}
-
-interface OrderContext extends OrderInput {
-  /** complete answers of the broker in which a doubtful order did not occur */
-  readonly absences: number;
-  /** how often evidence was asked for in this doubt */
-  readonly asked: number;
-  /** what the broker states beyond the known executions */
-  readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
-  /** the broker's newest word of the order does not know of a cancel */
-  readonly isCancelUnheard: boolean;
-  /** permId of a live incarnation -> complete lists, in a row, without it */
-  readonly vanished: Readonly<Record<string, number>>;
-  /** when this doubt began, ms since the epoch */
-  readonly doubtSince: number;
-  /** time of the newest event, ms since the epoch */
-  readonly lastAt: number;
-}
-
-export type OrderCommand =
-  | { readonly type: 'order.approve'; readonly at: number }
-  | { readonly type: 'order.cancel'; readonly at: number }
-  /** the journal has been replayed: what was unanswered when the process ended is in doubt */
-  | { readonly type: 'order.resume'; readonly at: number };
-
-/** The session through which requests were sent is gone, and with it their answers. */
-export type SessionLost = { readonly type: 'session.lost'; readonly at: number; readonly cause: string };
-/** Complete lists of the broker, asked for after `since`, did or did not contain the order. */
-export type EvidenceCompleted = {
-  readonly type: 'evidence.completed';
-  readonly at: number;
-  readonly since: number;
-  readonly present: boolean;
-  /** those of its broker orders that are open; absent: not told */
-  readonly permIds?: readonly string[];
-};
-type DispatchWithheld = {
-  readonly type: 'dispatch.withheld';
-  readonly what: 'place' | 'modify' | 'cancel';
-  readonly reason: string;
-  readonly at: number;
-};
-
-/** Executions have had their time to arrive. */
-type OrderLagged = { readonly type: 'order.lagged' };
-/** The broker announced a cancellation that nobody asked for; its status has had its time to follow. */
-type EndAnnounced = { readonly type: 'order.endAnnounced' };
-
-export type OrderEvent =
-  | OrderFact
-  | BrokerFact
-  | OrderCommand
-  | SessionLost
-  | EvidenceCompleted
-  | DispatchWithheld
-  | OrderLagged
-  | EndAnnounced;
-
-/** What an order tells its desk. */
-export type OrderReport =
-  | { readonly type: 'order.recorded'; readonly clientOrderId: string; readonly fact: OrderFact }
-  | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: OrderEvent }
-  | { readonly type: 'order.evidenceWanted'; readonly clientOrderId: string; readonly why: string }
-  /** something that people must know */
-  | ({ readonly type: 'order.alerted'; readonly clientOrderId: string; readonly at: number } & Alarm)
-  /** TWS refused its order id: the desk may give it another, once */
-  | {
-      readonly type: 'order.renumberWanted';
-      readonly clientOrderId: string;
-      readonly orderId: number;
-      readonly reason: Reason;
-      readonly at: number;
-    }
-  | TwsCommand;
-
-/** No answer for so long after the bytes left: in doubt. */
-export const ackTimeoutMs = 4_000;
-/** A cancel may be unanswered for so long before it is asked for in the lists, and sent again if they don't show it. */
-export const cancelPatienceMs = 30_000;
-/** How long executions may lag behind a stated fill before they are asked for. */
-export const executionLagMs = 1_500;
-/** Complete answers without the order, in a row, before an unacknowledged order counts as unknown to the broker. */
-export const absencesMin = 2;
+  absencesMin,
+  ackTimeoutMs,
+  cancelPatienceMs,
+  type DispatchWithheld,
+  doubt,
+  type EvidenceCompleted,
+  executionLagMs,
+  isUnwanted,
+  missingFrom,
+  type OrderCommand,
+  type OrderContext,
+  type OrderEvent,
+  type OrderInput,
+  type OrderReport,
+  question,
+  type SessionLost,
+  stillUnexplained,
+  termsOf,
+} from './order-words.ts';
+import type { BrokerFact } from './tws.ts';
 
 const asFact = (event: OrderEvent): OrderFact => event as OrderFact;
 
@@ -160,7 +81,9 @@ export const orderMachine = setup({
     record: enqueueActions(({ context, event, enqueue }) => {
       const fact = asFact(event);
       const order = applyFact(context.order, fact);
-      enqueue.assign({ order, lastAt: fact.at, stated: stillUnexplained(context.stated, order) });
+      // What was stated before a correction may contain what it took back.
+      const stated = fact.type === 'order.corrected' ? null : stillUnexplained(context.stated, order);
+      enqueue.assign({ order, lastAt: fact.at, stated });
       if (context.replaying) return;
       const { clientOrderId } = order;
       const tell = (report: OrderReport): void => enqueue.sendParent(report);
@@ -245,48 +168,26 @@ export const orderMachine = setup({
     })),
     wantNumber: enqueueActions(({ context, event, enqueue }) => {
       if (context.replaying) return;
-      const { clientOrderId, orderId, reason, at } = event as Extract<OrderFact, { type: 'order.idRefused' }>;
-      enqueue.sendParent({
-        type: 'order.renumberWanted',
-        clientOrderId,
-        orderId,
-        reason,
-        at,
-      } satisfies OrderReport);
+      const { seq: _, ...refused } = event as Extract<OrderFact, { type: 'order.idRefused' }>;
+      enqueue.sendParent({ ...refused, type: 'order.renumberWanted' } satisfies OrderReport);
     }),
     /** A change that was made durable while the order went another way: nothing of it was sent. */
     refuseChange: enqueueActions(({ context, event, enqueue }) => {
       if (context.replaying) return;
       const { clientOrderId, state } = context.order;
       const message = `the order is ${state}: the change was not sent`;
-      enqueue.raise({
-        type: 'order.modifyRejected',
-        clientOrderId,
-        at: (event as OrderFact).at,
-        reason: { code: 'order-busy', message },
-      });
+      const { at } = event as OrderFact;
+      const reason: Reason = { code: 'order-busy', message };
+      enqueue.raise({ type: 'order.modifyRejected', clientOrderId, at, reason });
     }),
-    doubtAnnouncedEnd: raise(({ context }) =>
-      doubt(
-        context,
-        context.lastAt + executionLagMs,
-        'end-announced',
-        'the broker announced a cancellation, and no status followed',
-      ),
-    ),
     /** An older broker order that the complete lists don't contain any more was replaced by the newer. */
     followVanished: enqueueActions(({ context, event, enqueue }) => {
-      const { permIds, at, since } = event as EvidenceCompleted;
-      if (permIds === undefined || since <= context.lastAt) return;
+      const { at } = event as EvidenceCompleted;
       const { clientOrderId } = context.order;
       const live = liveIncarnations(context.order);
-      const newest = incarnationsOf(context.order).at(-1)?.permId;
-      const missing = live.filter(({ permId }) => permId !== newest && !permIds.includes(permId));
-      const vanished = Object.fromEntries(
-        missing.map(({ permId }) => [permId, (context.vanished[permId] ?? 0) + 1]),
-      );
+      const vanished = missingFrom(context, event as EvidenceCompleted);
       enqueue.assign({ vanished });
-      const gone = missing.filter(({ permId }) => (vanished[permId] ?? 0) >= absencesMin);
+      const gone = live.filter(({ permId }) => (vanished[permId] ?? 0) >= absencesMin);
       for (const { permId } of gone)
         enqueue.raise({ type: 'order.incarnationEnded', clientOrderId, at, permId, how: 'replaced' });
       if (gone.length > 0 && gone.length === live.length && !isFullyFilled(context.order))
@@ -299,36 +200,22 @@ export const orderMachine = setup({
         at: (event as OrderCommand).at,
       });
     }),
-    doubtUnanswered: raise(({ context }) =>
-      doubt(
-        context,
-        context.lastAt + ackTimeoutMs,
-        'unanswered',
-        `TWS did not answer within ${ackTimeoutMs} ms`,
-      ),
+    doubtUnanswered: raise(({ context }) => doubt(context, 'unanswered', context.lastAt + ackTimeoutMs)),
+    doubtAnnouncedEnd: raise(({ context }) =>
+      doubt(context, 'end-announced', context.lastAt + executionLagMs),
     ),
-    doubtLostSession: raise(({ context, event }) =>
-      doubt(
-        context,
-        (event as SessionLost).at,
-        'session-lost',
-        `the session ended before TWS answered (${(event as SessionLost).cause})`,
-      ),
-    ),
-    doubtReplayed: raise(({ context, event }) =>
-      doubt(context, (event as OrderCommand).at, 'restarted', 'the process ended before TWS answered'),
-    ),
+    doubtLostSession: raise(({ context, event }) => {
+      const { at, cause } = event as SessionLost;
+      return doubt(context, 'session-lost', at, cause);
+    }),
+    doubtReplayed: raise(({ context, event }) => doubt(context, 'restarted', (event as OrderCommand).at)),
     doubtAbsent: raise(({ context, event }) =>
-      doubt(
-        context,
-        (event as EvidenceCompleted).at,
-        'missing-at-broker',
-        "the order is missing from the broker's lists",
-      ),
+      doubt(context, 'missing-at-broker', (event as EvidenceCompleted).at),
     ),
-    doubtWithheld: raise(({ context, event }) =>
-      doubt(context, (event as DispatchWithheld).at, 'cancel-withheld', (event as DispatchWithheld).reason),
-    ),
+    doubtWithheld: raise(({ context, event }) => {
+      const { at, reason } = event as DispatchWithheld;
+      return doubt(context, 'cancel-withheld', at, reason);
+    }),
     noteWithheld: raise(({ context, event }) => {
       const { what, at, reason } = event as DispatchWithheld;
       return {
@@ -709,48 +596,3 @@ export const orderMachine = setup({
     },
   },
 });
-
-type Statement = OrderContext['stated'];
-
-/** A statement has served once executions explain it: a correction may fall below it. */
-const stillUnexplained = (stated: Statement, order: Order): Statement =>
-  stated !== null && compare(stated.filled, order.filledQuantity) > 0 ? stated : null;
-
-/** A cancel was asked for and not refused. */
-const isUnwanted = (order: Order): boolean => order.cancelRequestedAt !== undefined;
-
-const question = ({ clientOrderId, reason }: Order): OrderReport => ({
-  type: 'order.evidenceWanted',
-  clientOrderId,
-  why: reason?.message ?? 'in doubt',
-});
-
-function doubt(context: OrderContext, at: number, code: string, message: string): OrderFact {
-  const reason: Reason = { code, message };
-  return { type: 'order.doubted', clientOrderId: context.order.clientOrderId, at, reason };
-}
-
-function termsOf(order: Order): Partial<OrderTicket> {
-  const {
-    quantity,
-    limitPrice,
-    stopPrice,
-    trailAmount,
-    trailPercent,
-    timeInForce,
-    goodTillDate,
-    outsideRegularHours,
-  } = order;
-  return Object.fromEntries(
-    Object.entries({
-      quantity,
-      limitPrice,
-      stopPrice,
-      trailAmount,
-      trailPercent,
-      timeInForce,
-      goodTillDate,
-      outsideRegularHours,
-    }).filter(([, value]) => value !== undefined),
-  );
-}

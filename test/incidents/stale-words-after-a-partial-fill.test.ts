@@ -1,6 +1,7 @@
-/** Switched off once by hand: the test of revisions in `executed` (machines/evidence.ts); the reconnect filled it twice. */
+/** Switched off once by hand: the families of `executed` (machines/evidence.ts); the reconnect filled it twice. */
 import { expect } from 'vitest';
 import { openOrder, orderStatus } from '../../src/simulator/wire/orders.ts';
+import { eventually } from '../program.ts';
 import { incident } from './incident.ts';
 import { everyRow } from './oracle.ts';
 
@@ -31,6 +32,11 @@ incident({
     const after = await whole.order('c-1', ({ notices }) => notices.length === 1);
     expect(after).toMatchObject({ state: 'working', filledQuantity: '7', remainingQuantity: '3' });
     faults.drop(1);
+    await eventually(
+      () => everyRow(whole, '/v1/journal', 'facts'),
+      (facts) => facts.filter(({ event }) => event === 'tws.ready').length === 2,
+      20_000,
+    );
     await whole.untilTrading();
     expect(await whole.order('c-1', () => true)).toMatchObject({ state: 'working', filledQuantity: '7' });
     const facts = await everyRow(whole, '/v1/journal', 'facts');

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { add, compare } from '../../machines/decimal.ts';
 import { isClosed } from '../../machines/evidence.ts';
 import { hasSurvivor, incarnationsOf, liveIncarnations } from '../../machines/incarnation.ts';
-import type { OrderEvent } from '../../machines/order.machine.ts';
+import type { OrderEvent } from '../../machines/order-words.ts';
 import { at, executed, fact, ids, orderAfter, orderSeen, startOrder, statusSeen, ticket } from './orders.ts';
 
 const requested = {

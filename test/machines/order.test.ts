@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import { createActor, fromCallback } from 'xstate';
 import { add, compare, multiply } from '../../machines/decimal.ts';
 import { interpret } from '../../machines/evidence.ts';
-import { type OrderEvent, orderMachine } from '../../machines/order.machine.ts';
+import { orderMachine } from '../../machines/order.machine.ts';
 import { applyFact, executionFamily, type Order, type OrderFact, orderStates } from '../../machines/order.ts';
+import type { OrderEvent } from '../../machines/order-words.ts';
 import { matrix, stoppedClock } from './matrix.ts';
 import {
   at,
@@ -190,7 +191,12 @@ test('absence alone never ends an acknowledged order, and ends an unacknowledged
   const known = orderAfter(requested, accepted);
   for (let n = 1; n < 6; n += 1) known.send(absent(at + n * 10_000));
   expect(known.view()).toMatchObject({ state: 'inDoubt', reason: { code: 'missing-at-broker' } });
-  const unknown = orderAfter(requested, fact('order.doubted', { reason }));
+  const waiting = orderAfter(requested, fact('order.doubted', { reason }));
+  for (let n = 1; n < 6; n += 1) waiting.send(absent(at + n * 10_000));
+  // Its bytes have not left: they may still go.
+  expect(waiting.view().state).toBe('inDoubt');
+  const sent = fact('order.sent', { sessionId: 's-1' });
+  const unknown = orderAfter(requested, sent, fact('order.doubted', { reason }));
   unknown.send(absent(at + 10_000));
   expect(unknown.view().state).toBe('inDoubt');
   unknown.send(absent(at + 20_000));
@@ -205,6 +211,29 @@ test('an Inactive order that waits for a locate is held, not dead', () => {
   expect(actor.view()).toMatchObject({ state: 'working', heldBecause: 'locate' });
   actor.send(executed('l.01', '10'));
   expect(actor.view().state).toBe('filled');
+});
+
+test('an order of others is a liquidation as soon as an execution says so, also when its terms were known before', () => {
+  const discovered = fact('order.discovered', {
+    order: order({ clientOrderId: 'c-1', origin: 'external', orderId: null, permIds: ['700'] }),
+  });
+  const ordinary = orderAfter(discovered);
+  ordinary.send(executed('l.01', '4'));
+  expect(ordinary.view().origin).toBe('external');
+  const forced = executed('l.01', '4');
+  if (forced.type !== 'broker.executed') throw new Error('not an execution');
+  const liquidated = orderAfter(discovered);
+  liquidated.send({ ...forced, execution: { ...forced.execution, liquidation: true } });
+  expect(liquidated.view()).toMatchObject({ origin: 'liquidation', filledQuantity: '4' });
+});
+
+test('a change that was made durable while the order went another way is refused, and nothing of it is sent', () => {
+  const running = startOrder({ replaying: false });
+  for (const event of [{ ...requested, seq: 1 }, orderSeen('working')]) running.send(event);
+  running.send({ type: 'order.cancel', at });
+  running.send({ ...fact('order.modifyRequested', { change: { limitPrice: '190' } }), seq: 2 });
+  expect(running.view()).toMatchObject({ state: 'cancelling', limitPrice: '187.20', pendingChange: null });
+  expect(running.heard.filter(({ type }) => type === 'tws.place')).toEqual([]);
 });
 
 // --- arithmetic ----------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 /** Orders, facts and sessions for the machines' tests: one valid default each, changed where a test says so. */
 import { expect } from 'vitest';
 import { type ActorRefFrom, createActor, type Snapshot, setup } from 'xstate';
-import { type OrderEvent, type OrderReport, orderMachine } from '../../machines/order.machine.ts';
+import { orderMachine } from '../../machines/order.machine.ts';
 import { type Order, type OrderFact, type OrderTicket, orderOf } from '../../machines/order.ts';
+import type { OrderEvent, OrderReport } from '../../machines/order-words.ts';
 import type { BrokerFact, BrokerOrderStatus } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
 

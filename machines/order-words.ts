@@ -1,0 +1,172 @@
+/** What an order hears, what it says to its desk, and what it knows besides its view. */
+import type { Alarm } from './alarm.ts';
+import { compare } from './decimal.ts';
+import { incarnationsOf, liveIncarnations } from './incarnation.ts';
+import type { Order, OrderFact, OrderTicket, Reason } from './order.ts';
+import type { BrokerFact, TwsCommand } from './tws.ts';
+
+export interface OrderInput {
+  /** as it is known so far; `state` decides where the actor wakes up */
+  readonly order: Order;
+  /** what was asked for; null for orders of others */
+  readonly ticket: OrderTicket | null;
+  readonly parentOrderId: number;
+  /** true while facts of the journal are worked in: nothing is sent to anybody */
+  readonly replaying: boolean;
+}
+
+export interface OrderContext extends OrderInput {
+  /** complete answers of the broker in which a doubtful order did not occur */
+  readonly absences: number;
+  /** how often evidence was asked for in this doubt */
+  readonly asked: number;
+  /** what the broker states beyond the known executions */
+  readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
+  /** the broker's newest word of the order does not know of a cancel */
+  readonly isCancelUnheard: boolean;
+  /** permId of a live incarnation -> complete lists, in a row, without it */
+  readonly vanished: Readonly<Record<string, number>>;
+  /** when this doubt began, ms since the epoch */
+  readonly doubtSince: number;
+  /** time of the newest event, ms since the epoch */
+  readonly lastAt: number;
+}
+
+export type OrderCommand =
+  | { readonly type: 'order.approve'; readonly at: number }
+  | { readonly type: 'order.cancel'; readonly at: number }
+  /** the journal has been replayed: what was unanswered when the process ended is in doubt */
+  | { readonly type: 'order.resume'; readonly at: number };
+
+/** The session through which requests were sent is gone, and with it their answers. */
+export type SessionLost = { readonly type: 'session.lost'; readonly at: number; readonly cause: string };
+/** Complete lists of the broker, asked for after `since`, did or did not contain the order. */
+export type EvidenceCompleted = {
+  readonly type: 'evidence.completed';
+  readonly at: number;
+  readonly since: number;
+  readonly present: boolean;
+  /** those of its broker orders that are open; absent: not told */
+  readonly permIds?: readonly string[];
+};
+export type DispatchWithheld = {
+  readonly type: 'dispatch.withheld';
+  readonly what: 'place' | 'modify' | 'cancel';
+  readonly reason: string;
+  readonly at: number;
+};
+
+/** Executions have had their time to arrive. */
+export type OrderLagged = { readonly type: 'order.lagged' };
+/** The broker announced a cancellation that nobody asked for; its status has had its time to follow. */
+export type EndAnnounced = { readonly type: 'order.endAnnounced' };
+
+export type OrderEvent =
+  | OrderFact
+  | BrokerFact
+  | OrderCommand
+  | SessionLost
+  | EvidenceCompleted
+  | DispatchWithheld
+  | OrderLagged
+  | EndAnnounced;
+
+/** What an order tells its desk. */
+export type OrderReport =
+  | { readonly type: 'order.recorded'; readonly clientOrderId: string; readonly fact: OrderFact }
+  | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: OrderEvent }
+  | { readonly type: 'order.evidenceWanted'; readonly clientOrderId: string; readonly why: string }
+  /** something that people must know */
+  | ({ readonly type: 'order.alerted'; readonly clientOrderId: string; readonly at: number } & Alarm)
+  /** TWS refused its order id: the desk may give it another, once */
+  | {
+      readonly type: 'order.renumberWanted';
+      readonly clientOrderId: string;
+      readonly orderId: number;
+      readonly reason: Reason;
+      readonly at: number;
+    }
+  | TwsCommand;
+
+/** No answer for so long after the bytes left: in doubt. */
+export const ackTimeoutMs = 4_000;
+/** A cancel may be unanswered for so long before it is asked for in the lists, and sent again if they don't show it. */
+export const cancelPatienceMs = 30_000;
+/** How long executions may lag behind a stated fill before they are asked for. */
+export const executionLagMs = 1_500;
+/** Complete answers without the order, in a row, before an unacknowledged order counts as unknown to the broker. */
+export const absencesMin = 2;
+
+type Statement = OrderContext['stated'];
+
+/** A statement has served once executions explain it: a correction may fall below it. */
+export const stillUnexplained = (stated: Statement, order: Order): Statement =>
+  stated !== null && compare(stated.filled, order.filledQuantity) > 0 ? stated : null;
+
+/** A cancel was asked for and not refused. */
+export const isUnwanted = (order: Order): boolean => order.cancelRequestedAt !== undefined;
+
+export const question = ({ clientOrderId, reason }: Order): OrderReport => ({
+  type: 'order.evidenceWanted',
+  clientOrderId,
+  why: reason?.message ?? 'in doubt',
+});
+
+/** Why an order may be in doubt, in words for people; what is known beside it follows in brackets. */
+const doubts = {
+  unanswered: `TWS did not answer within ${ackTimeoutMs} ms`,
+  'end-announced': 'the broker announced a cancellation, and no status followed',
+  'session-lost': 'the session ended before TWS answered',
+  restarted: 'the process ended before TWS answered',
+  'missing-at-broker': "the order is missing from the broker's lists",
+  'cancel-withheld': 'the cancel was not sent',
+} as const;
+
+export function doubt(
+  { order }: OrderContext,
+  code: keyof typeof doubts,
+  at: number,
+  detail?: string,
+): OrderFact {
+  const message = detail === undefined ? doubts[code] : `${doubts[code]} (${detail})`;
+  return { type: 'order.doubted', clientOrderId: order.clientOrderId, at, reason: { code, message } };
+}
+
+export function termsOf(order: Order): Partial<OrderTicket> {
+  const {
+    quantity,
+    limitPrice,
+    stopPrice,
+    trailAmount,
+    trailPercent,
+    timeInForce,
+    goodTillDate,
+    outsideRegularHours,
+  } = order;
+  return Object.fromEntries(
+    Object.entries({
+      quantity,
+      limitPrice,
+      stopPrice,
+      trailAmount,
+      trailPercent,
+      timeInForce,
+      goodTillDate,
+      outsideRegularHours,
+    }).filter(([, value]) => value !== undefined),
+  );
+}
+
+/** Older live incarnations that these lists don't contain, each with how many lists in a row lacked it. */
+export function missingFrom(
+  { order, vanished, lastAt }: OrderContext,
+  { permIds, since }: EvidenceCompleted,
+): Readonly<Record<string, number>> {
+  if (permIds === undefined || since <= lastAt) return vanished;
+  const newest = incarnationsOf(order).at(-1)?.permId;
+  return Object.fromEntries(
+    liveIncarnations(order)
+      .filter(({ permId }) => permId !== newest && !permIds.includes(permId))
+      .map(({ permId }) => [permId, (vanished[permId] ?? 0) + 1]),
+  );
+}
