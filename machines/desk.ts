@@ -5,7 +5,7 @@
 import { compare, type Decimal, isZero } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
-import { orderKey } from './identity.ts';
+import { lostBelow, type OrderIndex, orderKey } from './identity.ts';
 import { type Lookup, lookUp, put, remove } from './lookup.ts';
 import type { Mark } from './market.ts';
 import {
@@ -195,6 +195,7 @@ type Operation =
 export interface DeskContext {
   readonly clientId: number;
   readonly nextOrderId: number;
+  readonly lostIds: OrderIndex['lostIds'];
   readonly orders: Lookup<Known>;
   readonly byPermId: Lookup<string>;
   /** `clientId:orderId` */
@@ -291,6 +292,7 @@ export const submit: Handle = ({ context, event, view }, out) => {
     orders,
     byOrderId,
     nextOrderId: leadOrderId + submissions.length,
+    lostIds: lostBelow(context.lostIds, leadOrderId),
     operations: { ...context.operations, [requestId]: { kind: 'submit', ids, records } },
   });
   out.report({ type: 'gate.review', requestId, questions: submissions, replaces: null, preview: false, at });
@@ -411,6 +413,7 @@ export const renumber: Handle = ({ context, event, view }, out) => {
     }),
     byOrderId: put(context.byOrderId, orderKey(context.clientId, orderId), clientOrderId),
     nextOrderId: orderId + 1,
+    lostIds: lostBelow(context.lostIds, orderId),
     operations: { ...context.operations, [requestId]: { kind: 'renumber', ids: [clientOrderId], records } },
   });
   out.report({ type: 'journal.commit', requestId, records });

@@ -7,6 +7,7 @@ import {
   type Known,
   type Of,
   type Outbox,
+  orderIdMax,
   retireAfterMs,
   retiredPerSweepMax,
 } from './desk.ts';
@@ -110,7 +111,8 @@ export const restore: Handle = ({ context, event }, out) => {
       order,
       ticket: ticketOf(order),
       parentOrderId: 0,
-      closedAt: Date.parse(order.updatedAt),
+      // From now, not from then: how long ago that was depends on a clock that may be wrong.
+      closedAt: at,
     });
   }
   for (const { facts } of open) {
@@ -139,6 +141,7 @@ export const restore: Handle = ({ context, event }, out) => {
     byOrderId,
     byExecId,
     nextOrderId: Math.max(context.nextOrderId, nextOrderId),
+    lostIds: { from: nextOrderId, below: orderIdMax },
   });
 };
 
