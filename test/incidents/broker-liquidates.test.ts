@@ -1,4 +1,4 @@
-/** Switched off once by hand: `callReversals` in machines/gate.machine.ts; our order sold what was no longer held. */
+/** Switched off once by hand: `callReversals` in machines/gate.machine.ts; our order to sell what was no longer held went on working. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident } from './incident.ts';

@@ -1,4 +1,4 @@
-/** Switched off once by hand: `stopReconciling`/`reconcile` after a cut (no lists after 1102); fills 9 and 10 were missing. */
+/** Switched off once by hand: `reconcile` after a cut in machines/runtime.machine.ts; trading never opened again. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident } from './incident.ts';
