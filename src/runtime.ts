@@ -25,8 +25,15 @@ export interface RuntimeOptions {
   readonly onRowAge: (ms: number) => void;
   /** ms since the epoch */
   readonly now: () => number;
-  /** how long there may be no session before a person is called, ms */
-  readonly absencePatienceMs?: number;
+  readonly patience?: Patience;
+}
+
+/** Waits that a test may shorten, in ms. */
+export interface Patience {
+  /** without a session, before a person is called; default ten minutes */
+  readonly absenceMs?: number;
+  /** the shortest pause of a feed that can count as silence; default 15,000 */
+  readonly silenceMs?: number;
 }
 
 type Root = ActorRefFrom<ReturnType<typeof fillPorts>>;
@@ -62,7 +69,7 @@ export type Runtime = ReturnType<typeof createRuntime>;
 
 /** Opens the journal, replays it and starts every actor. `connect` begins the first session. Throws when the journal cannot be opened. */
 export function createRuntime(options: RuntimeOptions) {
-  const { config, endpoint, log, metrics, inspect, onRowAge, now, absencePatienceMs } = options;
+  const { config, endpoint, log, metrics, inspect, onRowAge, now, patience = {} } = options;
   const journal: Journal = openJournal(config.journalPath);
   for (const finding of journal.findings) log.warn({ path: config.journalPath }, `journal: ${finding}`);
   const gateway: Gateway = createGateway({ now, log: log.child({ part: 'tws' }) });
@@ -72,6 +79,7 @@ export function createRuntime(options: RuntimeOptions) {
     now,
     beatMs: config.beatMs,
     onRowAge,
+    ...(patience.silenceMs === undefined ? {} : { staleAfterMs: patience.silenceMs }),
   });
   const listeners = new Set<(record: JournalRecord) => void>();
   const accountValues = new Map<string, AccountValue>();
@@ -110,7 +118,7 @@ export function createRuntime(options: RuntimeOptions) {
           ...endpoint,
           clientId: config.tws.clientId,
           seed: now() % 2_147_483_647,
-          ...(absencePatienceMs === undefined ? {} : { absencePatienceMs }),
+          ...(patience.absenceMs === undefined ? {} : { absencePatienceMs: patience.absenceMs }),
         },
         gate: { limits: config.limits, tradingMode: config.tradingMode, latched: restoration.trading },
         market: {},

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { loadConfig } from '../src/config.ts';
 import { createProgram } from '../src/program.ts';
+import type { Patience } from '../src/runtime.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
 import { eventually, temporaryFolder } from './program.ts';
 
@@ -32,12 +33,14 @@ export interface WholeOptions {
   readonly simulator?: SimulatorOptions;
   /** the runtime's time of day, ms since the epoch */
   readonly now?: () => number;
+  readonly patience?: Patience;
 }
 
 export async function startWhole({
   environment = {},
   simulator: simulatorOptions = {},
   now = Date.now,
+  patience = {},
 }: WholeOptions = {}): Promise<Whole> {
   const folder = temporaryFolder();
   const simulator = await createSimulator({
@@ -58,7 +61,13 @@ export async function startWhole({
     },
   });
   const launch = async () => {
-    const program = createProgram({ config, endpoint: config.tws, log: pino({ level: 'silent' }), now });
+    const program = createProgram({
+      config,
+      endpoint: config.tws,
+      log: pino({ level: 'silent' }),
+      now,
+      patience,
+    });
     return { program, url: await program.start() };
   };
   let running = await launch();
