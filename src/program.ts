@@ -8,7 +8,7 @@ import { readMeters } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
 import { createReading } from './reading.ts';
-import { createRuntime } from './runtime.ts';
+import { createRuntime, type Patience } from './runtime.ts';
 import { createTrading } from './trading.ts';
 import { createVitals } from './vitals.ts';
 
@@ -23,15 +23,14 @@ export interface ProgramOptions {
   readonly log: Logger;
   /** ms since the epoch */
   readonly now?: () => number;
-  /** how long there may be no session before a person is called, ms; default ten minutes */
-  readonly absencePatienceMs?: number;
+  readonly patience?: Patience;
 }
 
 export type Program = ReturnType<typeof createProgram>;
 
 /** Builds everything and replays the journal; nothing listens and nothing is connected before `start`. */
 export function createProgram(options: ProgramOptions) {
-  const { config, endpoint, log, now = steadyClock(), absencePatienceMs } = options;
+  const { config, endpoint, log, now = steadyClock(), patience } = options;
   const environment = config.gateway === 'simulated' ? 'simulated' : config.tradingMode;
   const metrics = createMetrics({ version, environment });
   const observer = createObserver({ now, log });
@@ -51,7 +50,7 @@ export function createProgram(options: ProgramOptions) {
     inspect: observer.inspect,
     onRowAge,
     now,
-    ...(absencePatienceMs === undefined ? {} : { absencePatienceMs }),
+    ...(patience ? { patience } : {}),
   });
   const stopMeters = readMeters(runtime, metrics);
   const vitals = createVitals({ runtime, observer, metrics, config, now });
