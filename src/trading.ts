@@ -102,12 +102,12 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     };
   }
 
-  async function submit(request: OrderRequest): Promise<SubmitOutcome> {
-    const begun = performance.now();
+  async function submit(request: OrderRequest, receivedAt = performance.now()): Promise<SubmitOutcome> {
     const tickets = ticketsOf(request, accountFor(request));
     const before = recall(tickets);
     if (before) return before;
     const { shut } = runtime.child('desk').getSnapshot().context;
+    const asked = performance.now();
     // While the desk is shut only a repeated submission gets another answer than that, and needs no market for it.
     const market = shut ? { mark: null, multiplier: null } : marketOf(request.contract, request.instrument);
     const known = market instanceof Promise ? await market : market;
@@ -115,20 +115,24 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const submissions = tickets.map((ticket): Submission => ({ ticket, ...known }));
     const requestId = runtime.nextRequestId();
     const pending = runtime.ask({ type: 'order.submit', requestId, submissions, at: now() });
+    // Review and journal are over when the command returns, however long the order may then wait for pacing.
+    const reviewMs = Math.max(0, runtime.lastReviewedAt() - entered);
+    const journalMs = runtime.lastAppendMs() ?? 0;
     const answer = await pending;
-    const totalMs = performance.now() - entered;
+    const sent = performance.now();
     const lead = answer.orders[0];
     switch (answer.outcome) {
       case 'created': {
-        const journalMs = runtime.lastAppendMs() ?? 0;
-        metrics.order.total.record(totalMs);
+        // The wait for the first price of an instrument is the market's, not ours.
+        const totalMs = sent - receivedAt - (entered - asked);
+        metrics.order.review.record(reviewMs);
         metrics.order.journal.record(journalMs);
-        metrics.order.dispatch.record(Math.max(0, totalMs - journalMs));
-        metrics.order.review.record(entered - begun);
+        metrics.order.dispatch.record(Math.max(0, sent - entered - reviewMs - journalMs));
+        metrics.order.total.record(totalMs);
         const timing = {
-          reviewUs: microseconds(entered - begun),
+          reviewUs: microseconds(reviewMs),
           journalUs: microseconds(journalMs),
-          totalUs: microseconds(performance.now() - begun),
+          totalUs: microseconds(sent - receivedAt),
         };
         return lead ? { outcome: 'created', order: lead, timing } : nobody();
       }

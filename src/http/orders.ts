@@ -51,7 +51,7 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
       },
     },
     async (request, reply) => {
-      const answer = answerToSubmit(await trading.submit(valid(readOrder(request.body))));
+      const answer = answerToSubmit(await trading.submit(valid(readOrder(request.body)), request.startedAt));
       if (answer.problem) throw new ProblemError(answer.problem, locationOf(answer.problem.order));
       const { wait, timeoutMs = 2000 } = request.query;
       if (answer.timing) reply.serverTiming = serverTiming(answer.timing);
