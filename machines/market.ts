@@ -64,6 +64,31 @@ export interface Bar {
   readonly volume: number;
   readonly wap: number;
   readonly count: number;
+  /** present on a last bar whose time was not over when it was asked for: its figures may still change */
+  readonly partial?: true;
+}
+
+const unitSeconds: Readonly<Record<string, number>> = {
+  sec: 1,
+  min: 60,
+  hour: 3_600,
+  day: 86_400,
+  week: 7 * 86_400,
+  month: 31 * 86_400,
+};
+
+/**
+ * Bars as TWS gave them, ascending, of a size in TWS's words (`5 mins`), asked for at `at` (ms): the last one is marked
+ * while it is still forming. Days and longer bars name a date: they count as forming until their length has passed in
+ * UTC, as nothing here knows the hours of their market.
+ */
+export function withPartial(bars: readonly Bar[], barSize: string, at: number): readonly Bar[] {
+  const last = bars.at(-1);
+  const [, count, unit = ''] = /^(\d+) (sec|min|hour|day|week|month)s?$/.exec(barSize) ?? [];
+  const seconds = unitSeconds[unit];
+  if (!last || seconds === undefined) return bars;
+  const isOver = Date.parse(last.time) + Number(count) * seconds * 1_000 <= at;
+  return isOver ? bars : [...bars.slice(0, -1), { ...last, partial: true }];
 }
 
 /** A request to TWS that failed: its own code as text (`200`, `162`, ...) or ours (`timeout`, `not-connected`). */

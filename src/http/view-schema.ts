@@ -193,6 +193,9 @@ export const BarView = Type.Object({
   volume: Type.Number(),
   wap: Type.Number(),
   count: Type.Number(),
+  partial: Type.Optional(
+    Type.Literal(true, { description: 'on the last bar while it is still forming; its figures may change' }),
+  ),
 });
 
 export const FactView = Type.Object({

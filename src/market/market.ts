@@ -16,6 +16,7 @@ import type {
   Quote,
   RequestFailure,
 } from '../../machines/market.ts';
+import { withPartial } from '../../machines/market.ts';
 import type { Reason } from '../../machines/order.ts';
 import type { ContractDetails } from '../../machines/tws.ts';
 import { Pulse } from './beat.ts';
@@ -349,7 +350,13 @@ export function createMarket(options: MarketOptions) {
 
     /** History. A pacing violation is waited out while the answer can be held. */
     bars: (contract: Contract, query: BarQuery) =>
-      histories.get(questionOf({ contract, query }), () => patiently(() => requests.bars(contract, query))),
+      histories.get(questionOf({ contract, query }), () =>
+        patiently(async () => {
+          const askedAt = now();
+          const bars = await requests.bars(contract, query);
+          return isFailure(bars) ? bars : withPartial(bars, query.barSize, askedAt);
+        }),
+      ),
 
     figures(): MarketFigures {
       const lines: Record<LineStanding, number> = {
