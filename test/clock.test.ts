@@ -92,9 +92,10 @@ test('an hour back and a day forward: doubts are settled, fills are booked once,
   };
   await trade('before');
 
-  await jump(-hour);
   simulator.faults.ignore({ messages: ['placeOrder'] }, 1);
   expect((await place('swallowed', resting, '')).status).toBe(201);
+  // What is asked of the broker from now on is asked an hour before the order was placed, says the wall.
+  await jump(-hour);
   expect((await order('swallowed', 'rejected')).body).toMatchObject({ reason: { code: 'not-at-broker' } });
   await trade('back');
 
