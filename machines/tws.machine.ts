@@ -160,6 +160,8 @@ export const twsMachine = setup({
     isSevered: ({ context }) => context.severedSince !== null,
     isImpaired: ({ context }) => hasBrokenFarm(context.farms),
     isWhole: ({ context }) => !hasBrokenFarm(context.farms),
+    isTurnedAway: ({ context, event }) =>
+      event.type === 'session.closed' && event.cause === 'closed' && context.serverVersion === null,
     isMissing: ({ context }) => context.readySince === null && context.absentSince === null,
     isUnsupported: ({ context }) => context.lastCause === 'versionUnsupported',
     /** a client id in use is no sign of a reset */
@@ -398,13 +400,29 @@ export const twsMachine = setup({
         },
       },
       on: {
-        'session.closed': {
-          target: 'lost',
-          actions: [
-            'noteTime',
-            { type: 'noteLoss', params: ({ event }) => ({ cause: event.cause, message: event.message }) },
-          ],
-        },
+        'session.closed': [
+          {
+            guard: 'isTurnedAway',
+            target: 'lost',
+            actions: [
+              'noteTime',
+              {
+                type: 'noteLoss',
+                params: ({ event }) => ({
+                  cause: 'turnedAway',
+                  message: `the port is open, but the connection ended before a greeting: ${event.message}`,
+                }),
+              },
+            ],
+          },
+          {
+            target: 'lost',
+            actions: [
+              'noteTime',
+              { type: 'noteLoss', params: ({ event }) => ({ cause: event.cause, message: event.message }) },
+            ],
+          },
+        ],
         'session.refused': {
           target: 'lost',
           actions: [
@@ -448,22 +466,7 @@ export const twsMachine = setup({
         },
         negotiating: {
           tags: 'down',
-          on: {
-            'session.greeted': { target: 'syncing', actions: ['noteTime', 'noteVersion'] },
-            'session.closed': {
-              target: '#tws.lost',
-              actions: [
-                'noteTime',
-                {
-                  type: 'noteLoss',
-                  params: ({ event }) => ({
-                    cause: event.cause === 'closed' ? 'turnedAway' : event.cause,
-                    message: `the port is open, but the connection ended before a greeting: ${event.message}`,
-                  }),
-                },
-              ],
-            },
-          },
+          on: { 'session.greeted': { target: 'syncing', actions: ['noteTime', 'noteVersion'] } },
           after: {
             greetingDeadline: {
               target: '#tws.lost',

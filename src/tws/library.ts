@@ -79,6 +79,7 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
   let open = true;
   let established = false;
   let lastError = '';
+  let wasReset = false;
 
   const close = (): void => {
     if (!open) return;
@@ -141,10 +142,12 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
     if (open) events.connected();
   });
   socket.on('error', (error) => {
+    // A reset before the connection stood came from somebody: the port is open.
+    wasReset = 'code' in error && error.code === 'ECONNRESET';
     lastError = error.message || ('code' in error ? String(error.code) : error.name);
   });
   const ended = (): void =>
-    established
+    established || wasReset
       ? finish('closed', lastError || 'the gateway closed the connection')
       : finish('refused', lastError || `no connection to ${host}:${port}`);
   socket.on('end', ended);
