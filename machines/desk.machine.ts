@@ -68,6 +68,9 @@ export const deskMachine = setup({
       return { shut: { reason, canCancel } };
     }),
     forgetWhyShut: assign({ shut: null }),
+    noteTrading: assign(({ event }) => ({
+      isHalted: (event as Extract<DeskEvent, { type: 'desk.tradingChanged' }>).isHalted,
+    })),
   },
 }).createMachine({
   id: 'desk',
@@ -82,6 +85,7 @@ export const deskMachine = setup({
     earlyCommissions: {},
     refused: [],
     operations: {},
+    isHalted: false,
     shut: { reason: { code: 'starting', message: 'the runtime is starting' }, canCancel: false },
   }),
   initial: 'shut',
@@ -108,6 +112,7 @@ export const deskMachine = setup({
     'desk.evidence': { actions: 'weighLists' },
     'desk.sweep': { actions: 'sweep' },
     'desk.raiseOrderId': { actions: 'raiseOrderId' },
+    'desk.tradingChanged': { actions: 'noteTrading' },
     'desk.shut': { target: '.shut', actions: 'rememberWhyShut' },
     'desk.open': { target: '.serving', actions: 'forgetWhyShut' },
   },

@@ -119,6 +119,8 @@ export type DeskEvent =
   | { readonly type: 'desk.shut'; readonly reason: Reason; readonly canCancel: boolean }
   | { readonly type: 'desk.identify'; readonly clientId: number }
   | { readonly type: 'desk.raiseOrderId'; readonly orderId: number }
+  /** halted: nothing goes out that the gate has not let through in this state */
+  | { readonly type: 'desk.tradingChanged'; readonly isHalted: boolean }
   | {
       readonly type: 'desk.restored';
       /** open orders with their facts, oldest first */
@@ -207,6 +209,7 @@ export interface DeskContext {
   readonly refused: readonly Extract<OrderReport, { type: 'order.renumberWanted' }>[];
   readonly operations: Readonly<Record<string, Operation>>;
   readonly shut: { readonly reason: Reason; readonly canCancel: boolean } | null;
+  readonly isHalted: boolean;
 }
 
 export const earlyCommissionsMax = 500;
@@ -398,7 +401,7 @@ export const renumber: Handle = ({ context, event, view }, out) => {
   const isParentGone = parent !== undefined && isClosed(view(parent));
   // Without the position that its parent would have opened an exit must not go out.
   const isPointless = isParentGone && isZero(view(parent).filledQuantity);
-  if (context.shut || isPointless || orderId > orderIdMax)
+  if (context.shut || context.isHalted || isPointless || orderId > orderIdMax)
     return out.toOrder(clientOrderId, { type: 'order.rejected', clientOrderId, at, reason });
   const parentOrderId = parent && !isParentGone ? (parent.order.orderId ?? 0) : 0;
   const fact: OrderFact = { type: 'order.renumbered', clientOrderId, at, orderId, parentOrderId };

@@ -22,6 +22,8 @@ export interface OrderContext extends OrderInput {
   readonly asked: number;
   /** what the broker states beyond the known executions */
   readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
+  /** its bytes may still wait for their turn: until they have left, silence and absence say nothing */
+  readonly isUnsent: boolean;
   /** the broker's newest word of the order does not know of a cancel */
   readonly isCancelUnheard: boolean;
   /** permId of a live incarnation -> complete lists, in a row, without it */
@@ -170,3 +172,10 @@ export function missingFrom(
       .map(({ permId }) => [permId, (vanished[permId] ?? 0) + 1]),
   );
 }
+
+/** Complete lists of the broker, asked for after the newest word about the order. */
+export const isNewList = (context: OrderContext, event: OrderEvent): event is EvidenceCompleted =>
+  event.type === 'evidence.completed' && event.since > context.lastAt;
+/** They do not contain it. */
+export const isMissingFrom = (context: OrderContext, event: OrderEvent): boolean =>
+  isNewList(context, event) && !event.present;

@@ -13,6 +13,8 @@ import {
   doubt,
   type EvidenceCompleted,
   executionLagMs,
+  isMissingFrom,
+  isNewList,
   isUnwanted,
   missingFrom,
   type OrderCommand,
@@ -27,8 +29,6 @@ import {
 } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
 
-const asFact = (event: OrderEvent): OrderFact => event as OrderFact;
-
 export const orderMachine = setup({
   types: {
     context: {} as OrderContext,
@@ -41,12 +41,9 @@ export const orderMachine = setup({
     isAlive: ({ event }) => event.type === 'order.accepted' && event.alive,
     isAliveAndUnwanted: ({ context, event }) =>
       event.type === 'order.accepted' && event.alive && isUnwanted(context.order),
-    completesOrder: ({ context, event }) => isComplete(applyFact(context.order, asFact(event))),
+    completesOrder: ({ context, event }) => isComplete(applyFact(context.order, event as OrderFact)),
     leavesSurvivor: ({ context, event }) =>
-      event.type === 'evidence.completed' &&
-      event.present &&
-      event.since > context.lastAt &&
-      hasSurvivor(context.order),
+      isNewList(context, event) && event.present && hasSurvivor(context.order),
     /** The lists show it untouched, long after the cancel was sent: TWS never heard of it, or has lost it. */
     isCancelLost: ({ context, event }) =>
       event.type === 'evidence.completed' &&
@@ -54,22 +51,16 @@ export const orderMachine = setup({
       context.isCancelUnheard &&
       event.since > context.lastAt + cancelPatienceMs,
     isProvenAbsent: ({ context, event }) =>
-      event.type === 'evidence.completed' &&
-      !event.present &&
-      event.since > context.lastAt &&
+      isMissingFrom(context, event) &&
+      !context.isUnsent &&
       context.absences + 1 >= absencesMin &&
       context.order.permIds.length === 0 &&
       context.order.fills.length === 0,
-    isMissing: ({ context, event }) =>
-      event.type === 'evidence.completed' && !event.present && event.since > context.lastAt,
-    isAbsent: ({ context, event }) =>
-      event.type === 'evidence.completed' &&
-      !event.present &&
-      event.since > context.lastAt &&
-      context.stated === null,
+    isMissing: ({ context, event }) => isMissingFrom(context, event) && !context.isUnsent,
+    isUnsent: ({ context }) => context.isUnsent,
+    isAbsent: ({ context, event }) => isMissingFrom(context, event) && context.stated === null,
     hasStatedFills: ({ context, event }) =>
-      event.type === 'evidence.completed' &&
-      event.since > context.lastAt &&
+      isNewList(context, event) &&
       context.stated !== null &&
       compare(context.stated.filled, context.order.filledQuantity) > 0,
     concernsPlacing: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'place',
@@ -79,11 +70,12 @@ export const orderMachine = setup({
   actions: {
     /** Works the fact in and hands it to the desk when it is news. */
     record: enqueueActions(({ context, event, enqueue }) => {
-      const fact = asFact(event);
+      const fact = event as OrderFact;
       const order = applyFact(context.order, fact);
       // What was stated before a correction may contain what it took back.
       const stated = fact.type === 'order.corrected' ? null : stillUnexplained(context.stated, order);
       enqueue.assign({ order, lastAt: fact.at, stated });
+      if (fact.type === 'order.sent') enqueue.assign({ isUnsent: false });
       if (context.replaying) return;
       const { clientOrderId } = order;
       const tell = (report: OrderReport): void => enqueue.sendParent(report);
@@ -155,15 +147,13 @@ export const orderMachine = setup({
       } satisfies OrderReport);
     }),
     sendCancel: enqueueActions(({ context, enqueue }) => {
-      if (context.replaying || context.order.orderId === null) return;
-      enqueue.sendParent({
-        type: 'tws.cancel',
-        clientOrderId: context.order.clientOrderId,
-        orderId: context.order.orderId,
-      } satisfies OrderReport);
+      const { clientOrderId, orderId } = context.order;
+      if (context.replaying || orderId === null) return;
+      enqueue.sendParent({ type: 'tws.cancel', clientOrderId, orderId } satisfies OrderReport);
     }),
     noteResending: assign(({ event }) => ({ lastAt: (event as EvidenceCompleted).at })),
     adoptNumber: assign(({ event }) => ({
+      isUnsent: true,
       parentOrderId: (event as Extract<OrderFact, { type: 'order.renumbered' }>).parentOrderId,
     })),
     wantNumber: enqueueActions(({ context, event, enqueue }) => {
@@ -175,9 +165,11 @@ export const orderMachine = setup({
     refuseChange: enqueueActions(({ context, event, enqueue }) => {
       if (context.replaying) return;
       const { clientOrderId, state } = context.order;
-      const message = `the order is ${state}: the change was not sent`;
       const { at } = event as OrderFact;
-      const reason: Reason = { code: 'order-busy', message };
+      const reason: Reason = {
+        code: 'order-busy',
+        message: `the order is ${state}: the change was not sent`,
+      };
       enqueue.raise({ type: 'order.modifyRejected', clientOrderId, at, reason });
     }),
     /** An older broker order that the complete lists don't contain any more was replaced by the newer. */
@@ -193,13 +185,11 @@ export const orderMachine = setup({
       if (gone.length > 0 && gone.length === live.length && !isFullyFilled(context.order))
         enqueue.raise({ type: 'order.cancelled', clientOrderId, at, reason: null });
     }),
-    noteCancelRequest: enqueueActions(({ context, event, enqueue }) => {
-      enqueue.raise({
-        type: 'order.cancelRequested',
-        clientOrderId: context.order.clientOrderId,
-        at: (event as OrderCommand).at,
-      });
-    }),
+    noteCancelRequest: raise(({ context, event }) => ({
+      type: 'order.cancelRequested' as const,
+      clientOrderId: context.order.clientOrderId,
+      at: (event as OrderCommand).at,
+    })),
     doubtUnanswered: raise(({ context }) => doubt(context, 'unanswered', context.lastAt + ackTimeoutMs)),
     doubtAnnouncedEnd: raise(({ context }) =>
       doubt(context, 'end-announced', context.lastAt + executionLagMs),
@@ -253,14 +243,16 @@ export const orderMachine = setup({
       enqueue.assign({ asked: context.asked + 1 });
       if (!context.replaying) enqueue.sendParent(question(context.order));
     }),
-    endReplay: assign(({ event }) => ({ replaying: false, lastAt: (event as OrderCommand).at })),
+    noteSessionGone: assign({ isUnsent: false }),
+    endReplay: assign(({ event }) => ({
+      replaying: false,
+      isUnsent: false,
+      lastAt: (event as OrderCommand).at,
+    })),
     noteSurprise: enqueueActions(({ context, event, enqueue }) => {
       if (context.replaying) return;
-      enqueue.sendParent({
-        type: 'order.surprised',
-        clientOrderId: context.order.clientOrderId,
-        fact: event,
-      } satisfies OrderReport);
+      const { clientOrderId } = context.order;
+      enqueue.sendParent({ type: 'order.surprised', clientOrderId, fact: event } satisfies OrderReport);
     }),
   },
   delays: {
@@ -275,6 +267,7 @@ export const orderMachine = setup({
   id: 'order',
   context: ({ input }) => ({
     ...input,
+    isUnsent: input.ticket !== null && input.order.state === 'reviewing',
     isCancelUnheard: false,
     vanished: {},
     doubtSince: Date.parse(input.order.updatedAt),
@@ -301,7 +294,7 @@ export const orderMachine = setup({
     'order.corrected': { actions: 'record' },
     'order.modifyRejected': { actions: 'record' },
     'order.resume': { actions: 'endReplay' },
-    'session.lost': {},
+    'session.lost': { actions: 'noteSessionGone' },
     'evidence.completed': {},
     'order.*': { actions: 'noteSurprise' },
   },
@@ -339,7 +332,12 @@ export const orderMachine = setup({
     submitting: {
       tags: ['open', 'awaiting'],
       entry: { type: 'becomes', params: { state: 'submitting' } },
-      after: { ackTimeout: { actions: 'doubtUnanswered' } },
+      after: {
+        ackTimeout: [
+          { guard: 'isUnsent', target: 'submitting', reenter: true },
+          { actions: 'doubtUnanswered' },
+        ],
+      },
       on: {
         'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
         'order.filled': [
@@ -361,7 +359,7 @@ export const orderMachine = setup({
         'order.cancelRequested': { target: 'cancelling', actions: ['record', 'sendCancel'] },
         'order.cancel': { actions: 'noteCancelRequest' },
         'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
-        'session.lost': { actions: 'doubtLostSession' },
+        'session.lost': { actions: ['noteSessionGone', 'doubtLostSession'] },
         'dispatch.withheld': { guard: 'concernsPlacing', actions: 'noteWithheld' },
       },
     },
@@ -428,7 +426,7 @@ export const orderMachine = setup({
         'order.rejected': { target: 'rejected', actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
-        'session.lost': { actions: 'doubtLostSession' },
+        'session.lost': { actions: ['noteSessionGone', 'doubtLostSession'] },
         'dispatch.withheld': { guard: 'concernsChange', actions: 'noteWithheld' },
         'evidence.completed': { guard: 'hasStatedFills', actions: 'acceptStatement' },
         'order.filledAsStated': [
@@ -467,7 +465,7 @@ export const orderMachine = setup({
         'order.withheld': { target: 'denied', actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.resume': { actions: ['endReplay', 'doubtReplayed'] },
-        'session.lost': { actions: 'doubtLostSession' },
+        'session.lost': { actions: ['noteSessionGone', 'doubtLostSession'] },
         'dispatch.withheld': [
           { guard: 'concernsCancel', actions: 'doubtWithheld' },
           { guard: 'concernsPlacing', actions: 'noteWithheld' },

@@ -83,10 +83,14 @@ export const runtimeMachine = setup({
   actions: {
     connect: sendTo('tws', { type: 'tws.connect' }),
     disconnect: sendTo('tws', { type: 'tws.disconnect' }),
-    restoreChildren: enqueueActions(({ event, enqueue }) => {
+    restoreChildren: enqueueActions(({ context, event, enqueue }) => {
       const { desk, ledger, withdrawal, audit } = event as Of<'runtime.restored'>;
       enqueue.sendTo('ledger', ledger);
       enqueue.sendTo('desk', desk);
+      enqueue.sendTo('desk', {
+        type: 'desk.tradingChanged',
+        isHalted: context.input.gate.latched.state === 'halted',
+      });
       enqueue.sendTo('withdrawal', withdrawal);
       enqueue.sendTo('audit', audit);
       enqueue.sendTo('gate', {
@@ -203,6 +207,7 @@ export const runtimeMachine = setup({
     }),
     journalTrading: enqueueActions(({ event, enqueue }) => {
       const { state, reasons, at } = event as Of<'trading.changed'>;
+      enqueue.sendTo('desk', { type: 'desk.tradingChanged', isHalted: state === 'halted' });
       enqueue.sendTo('journal', {
         type: 'journal.append',
         entries: [{ kind: 'trading', at, state, reasons }],
@@ -290,12 +295,13 @@ export const runtimeMachine = setup({
       const isOfNow = conclusive && evidence !== null && evidence.since >= context.unsureSince;
       if (context.isConfirmed || !isOfNow || reconciliation.sessionId !== sessionId) return;
       enqueue.assign({ isConfirmed: true });
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [
-          toldAs('health', { type: 'session.reconciled', at, sessionId, since: context.unsureSince }),
-        ],
+      const told = toldAs('health', {
+        type: 'session.reconciled',
+        at,
+        sessionId,
+        since: context.unsureSince,
       });
+      enqueue.sendTo('journal', { type: 'journal.append', entries: [told] });
     }),
     forgetConfirmation: assign({ isConfirmed: false }),
     shutDesk: sendTo('desk', (_, { code, canCancel }: { code: ShutCode; canCancel: boolean }) => ({
@@ -310,9 +316,7 @@ export const runtimeMachine = setup({
       const { requestId, answer } = event as Of<'desk.answered'>;
       const withdrawn = withdrawnOrderId(requestId);
       if (withdrawn !== null) {
-        const isOver =
-          answer.outcome === 'closed' || answer.outcome === 'unknown' || answer.outcome === 'invalid';
-        if (isOver)
+        if (['closed', 'unknown', 'invalid'].includes(answer.outcome))
           enqueue.sendTo('withdrawal', { type: 'withdrawal.orderClosed', clientOrderId: withdrawn });
         return;
       }
@@ -330,13 +334,8 @@ export const runtimeMachine = setup({
     reportLostLink: enqueueActions(({ context, enqueue }) => {
       if (context.sessionId === null) return;
       const { sessionId, at } = context;
-      enqueue.raise({
-        type: 'tws.lost',
-        sessionId,
-        cause: 'failed',
-        message: 'the connection actor failed',
-        at,
-      });
+      const message = 'the connection actor failed';
+      enqueue.raise({ type: 'tws.lost', sessionId, cause: 'failed', message, at });
     }),
     connectAgain: raise({ type: 'runtime.connect' }, { delay: 'restartPause' }),
     alertFailure: enqueueActions(({ context, event, enqueue }) => {
