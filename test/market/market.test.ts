@@ -461,8 +461,9 @@ describe('questions', () => {
     await time.pass(9_000, 1_000);
     expect(venue.asked.bars).toBe(1);
     await time.pass(2_000, 1_000);
-    expect(await answer).toEqual([bar]);
-    expect(await same).toEqual([bar]);
+    // It began a moment ago: its figures may still change.
+    expect(await answer).toEqual([{ ...bar, partial: true }]);
+    expect(await same).toEqual(await answer);
     expect(venue.asked.bars).toBe(2);
   });
 
