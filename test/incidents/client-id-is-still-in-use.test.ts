@@ -1,4 +1,4 @@
-/** Switched off once by hand: the deadline of the greeting in machines/tws.machine.ts (raised to ten minutes); no second session came. */
+/** Switched off once by hand: the deadline of a silent START_API (`sync` in machines/tws.machine.ts); no second session came. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident } from './incident.ts';

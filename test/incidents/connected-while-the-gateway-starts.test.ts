@@ -1,4 +1,4 @@
-/** Switched off once by hand: ready at `nextValidId` without an answered probe (machines/tws.machine.ts); ready while mute. */
+/** Switched off once by hand: accounts, order id and probe before `ready` (machines/tws.machine.ts); a mute session was announced. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident } from './incident.ts';

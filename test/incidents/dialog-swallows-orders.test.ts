@@ -1,4 +1,4 @@
-/** Switched off once by hand: the second list in `isProvenAbsent` (absencesMin 0); an order in a slow list was given up. */
+/** Switched off once by hand: the deadline of an answer (`ackTimeoutMs` in machines/order-words.ts); no order came into doubt. */
 import { expect } from 'vitest';
 import { incident } from './incident.ts';
 import { alertsAbout, writtenOrders } from './oracle.ts';

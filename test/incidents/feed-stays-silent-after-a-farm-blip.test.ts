@@ -1,4 +1,7 @@
-/** Switched off once by hand: `freshness.check` in src/market/market.ts; the dead feed was never asked for again. */
+/**
+ * Switched off once by hand: `freshness.check` in src/market/market.ts (I41: the dead feed was never asked for again); the
+ * withdrawal of failed lines in src/tws/lines.ts (I41a); `isDataLost` and `checkLine` in machines/subscription.machine.ts (I42).
+ */
 import { expect } from 'vitest';
 import { eventually, openStream } from '../program.ts';
 import type { Whole } from '../whole.ts';

@@ -1,4 +1,7 @@
-/** Switched off once by hand: `isConfirmed: false` in `forgetSession` of machines/runtime.machine.ts; the order looked confirmed. */
+/**
+ * Switched off once by hand: `isConfirmed: false` in `forgetSession` (I37) and `forgetConfirmation` in state severed (I37a) of
+ * machines/runtime.machine.ts; the order looked confirmed.
+ */
 import { expect } from 'vitest';
 import { eventually, openStream } from '../program.ts';
 import { incident } from './incident.ts';

@@ -1,4 +1,4 @@
-/** Switched off once by hand: `awaitSession` and its kin in machines/tws.machine.ts; nobody was called. */
+/** Switched off once by hand: the wait for a person in `endSession` (machines/tws.machine.ts); nobody was called. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident } from './incident.ts';

@@ -1,7 +1,8 @@
 /**
  * What @stoqey/ib does with orders when it is used as it comes; measured, not reported.
- * Switched off once by hand: `pacer.close` in src/tws/session.ts (L-A, L-G: the backlog lived on); `nextOrderId` raised after a
- * submission in machines/desk.ts (L-I: one id for two orders); `orderRef` in machines/identity.ts (L-F: one of two orders found).
+ * Switched off once by hand: one library object for each attempt and the end of its pacer (src/tws/library.ts, session.ts: L-A, L-G);
+ * the client id with every connect (L-D); permId 0 as no name in machines/identity.ts (L-F); the step of the allocator in
+ * machines/desk.ts (L-I).
  */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
@@ -177,5 +178,6 @@ incident({
     await whole.restart();
     ids.push((await whole.place({ clientOrderId: 'd' })).body.orderId);
     expect(ids.toSorted((a, b) => a - b)).toEqual([38_103, 38_104, 38_105, 38_106]);
+    expect(writtenOrders(simulator)).toHaveLength(4);
   },
 });

@@ -1,7 +1,8 @@
 /**
  * What @stoqey/ib makes of the link and of its streams when it is used as it comes; measured, not reported.
- * Switched off once by hand: `firstRequestId` in src/tws/wire.ts (L-E: request ids from 1, the refusal of an order met a line);
- * the deadline of the heartbeat in machines/tws.machine.ts (L-C: kept for ever).
+ * Switched off once by hand: 1100 as a state of the link (src/tws/notices.ts: L-B); the deadline of the heartbeat (L-C) and what
+ * comes before `ready` (L-H) in machines/tws.machine.ts; `firstRequestId` in src/tws/wire.ts (L-E); asking again after a refusal
+ * in machines/subscription.machine.ts (L-K).
  */
 import { expect } from 'vitest';
 import { createSimulator } from '../../src/simulator/simulator.ts';

@@ -1,4 +1,4 @@
-/** Switched off once by hand: lanes in src/tws/pacing.ts (all messages in one queue); the cancel arrived after the lines. */
+/** Switched off once by hand: the lanes (src/tws/session.ts sent orders as data); the cancel left behind 99 lines. */
 import { expect } from 'vitest';
 import { eventually, openStream } from '../program.ts';
 import { incident } from './incident.ts';
@@ -32,20 +32,21 @@ incident({
           channel: 'quotes',
           keys: keys.slice(from, from + 100),
         });
-      await eventually(
+      const asked = await eventually(
         () => simulator.received({ message: 'reqMktData' }).length,
-        (asked) => asked > 20,
+        (count) => count > 2,
       );
       expect((await whole.call('DELETE', '/v1/orders/c-1')).status).toBe(202);
       await whole.order('c-1', ({ state }) => state === 'cancelled');
       await eventually(
         () => simulator.received({ message: 'reqMktData' }).length,
-        (asked) => asked >= 300,
+        (count) => count >= 300,
         30_000,
       );
       const order = simulator.received().map(({ name }) => name);
       const before = order.slice(0, order.indexOf('cancelOrder')).filter((name) => name === 'reqMktData');
-      expect(before.length).toBeLessThan(200);
+      // Ninety others waited for their turn by then.
+      expect(before.length - asked).toBeLessThan(60);
       const alerts = (await everyRow(whole, '/v1/journal', 'facts')).filter(
         ({ channel }) => channel === 'alerts',
       );

@@ -1,4 +1,4 @@
-/** Switched off once by hand: the family as the key in machines/ledger.machine.ts (every report a row); each fill was booked four times. */
+/** Switched off once by hand: the family as the key in machines/ledger.machine.ts; each report became a row. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident } from './incident.ts';

@@ -1,4 +1,4 @@
-/** Switched off once by hand: `session.lost` in state submitting (machines/order.machine.ts); variant one stayed submitting. */
+/** Switched off once by hand: `doubtLostSession` in state submitting (machines/order.machine.ts); the loss gave no cause for doubt. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
 import { incident, type Scenario } from './incident.ts';

@@ -1,4 +1,7 @@
-/** Switched off once by hand: `turnedAway` in machines/tws.machine.ts; health spoke of a closed connection only. */
+/**
+ * Switched off once by hand: the deadline of the greeting and `isTurnedAway` in machines/tws.machine.ts; the first attempt lasted
+ * for ever, and health spoke of a closed connection only.
+ */
 import { createServer } from 'node:net';
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';

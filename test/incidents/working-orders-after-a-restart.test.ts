@@ -1,4 +1,4 @@
-/** Switched off once by hand: `waking` of working orders (machines/order.machine.ts); the orders could not be changed. */
+/** Switched off once by hand: `order.resume` after the replay (machines/intake.ts); changes and cancels never left. */
 import { expect } from 'vitest';
 import { createSimulator } from '../../src/simulator/simulator.ts';
 import { eventually, type Program, startProgram, temporaryFolder } from '../program.ts';
