@@ -14,6 +14,6 @@ test('killed between any two steps, the program finds the broker as it left it: 
   });
   expect(report.failures).toEqual([]);
   expect(report.kills).toBe(points.length + 10);
-  // A point that is never passed would prove nothing.
-  expect(report.missed).toEqual([]);
+  // A point that is never passed would prove nothing. Its n-th passing may lie beyond the end of a life.
+  expect(report.missed.filter((at) => points.includes(at))).toEqual([]);
 }, 300_000);
