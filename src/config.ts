@@ -122,6 +122,7 @@ export const variables = Type.Object({
   }),
   READY_REQUIRES_TWS: flag(false),
   INSPECT: flag(false),
+  INSPECT_PORT: whole(0, 65535, 8080),
   MAX_ORDER_QUANTITY: limit('100000'),
   MAX_ORDER_NOTIONAL: limit('500000'),
   MAX_OPEN_ORDERS: whole(0, 1_000_000, 200),
@@ -162,6 +163,8 @@ export interface Config {
   readonly journalPath: string;
   readonly readyRequiresTws: boolean;
   readonly inspect: boolean;
+  /** of the inspector, on loopback whatever `http.host` says; 0: any free port */
+  readonly inspectPort: number;
   readonly limits: GateLimits;
   /** what is legal but probably not meant; for the log */
   readonly warnings: readonly string[];
@@ -253,6 +256,11 @@ export function publicConfig(config: Config): Readonly<Record<string, unknown>> 
   };
 }
 
+/** Every text of the configuration that nobody may see; some may be empty. */
+export function secretsOf({ http, redisUrl }: Config): readonly string[] {
+  return [http.tradeToken, http.readToken, redisUrl, URL.parse(redisUrl)?.password ?? ''];
+}
+
 /** Whether a server bound to this host can be reached from this machine alone. */
 export function isLoopback(name: string): boolean {
   return /^(localhost|::1|0:0:0:0:0:0:0:1|(::ffff:)?127(\.\d{1,3}){3})$/i.test(name);
@@ -342,7 +350,6 @@ function arrange(
   }
   if (values.REDIS_URL !== '')
     warnings.push('REDIS_URL is set, but this version has no cache yet: it is not used');
-  if (values.INSPECT) warnings.push('INSPECT is set, but this version has no inspector yet: nothing is sent');
   if (values.TRADE_TOKEN !== '' && values.TRADE_TOKEN === values.READ_TOKEN) {
     warnings.push('TRADE_TOKEN and READ_TOKEN are the same: whoever may read may also trade');
   }
@@ -370,6 +377,7 @@ function arrange(
     journalPath: resolve(rest.cwd, values.JOURNAL_PATH),
     readyRequiresTws: values.READY_REQUIRES_TWS,
     inspect: values.INSPECT,
+    inspectPort: values.INSPECT_PORT,
     limits: {
       maxOrderQuantity: values.MAX_ORDER_QUANTITY,
       maxOrderNotional: values.MAX_ORDER_NOTIONAL,

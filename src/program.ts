@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { steadyClock } from './clock.ts';
-import type { Config } from './config.ts';
+import { type Config, secretsOf } from './config.ts';
 import { createServer } from './http/server.ts';
+import { createInspector } from './inspector.ts';
 import { readMeters } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
@@ -42,12 +43,26 @@ export function createProgram(options: ProgramOptions) {
     metrics.tickToBeat.record(ms);
     oldestTickMs = Math.max(oldestTickMs, ms);
   };
+  const inspector = config.inspect
+    ? createInspector({
+        ...config.http,
+        port: config.inspectPort,
+        secrets: secretsOf(config),
+        now,
+        log: log.child({ part: 'inspector' }),
+      })
+    : null;
   const runtime = createRuntime({
     config,
     endpoint,
     log,
     metrics,
-    inspect: observer.inspect,
+    inspect: inspector
+      ? (event) => {
+          observer.inspect(event);
+          inspector.inspect(event);
+        }
+      : observer.inspect,
     onRowAge,
     now,
     ...(patience ? { patience } : {}),
@@ -83,6 +98,12 @@ export function createProgram(options: ProgramOptions) {
     async start(): Promise<string> {
       const url = await server.listen({ host: config.http.host, port: config.http.port });
       vitals.noteBound();
+      if (inspector) {
+        await inspector.listen().then(
+          (at) => log.info(`inspector ${at}: every actor, for Stately inspectors on this machine`),
+          (error: unknown) => log.error({ err: error }, 'INSPECT_PORT: the inspector cannot listen'),
+        );
+      }
       runtime.connect();
       return url;
     },
@@ -94,6 +115,7 @@ export function createProgram(options: ProgramOptions) {
     async stop(): Promise<void> {
       runtime.drain();
       await server.close();
+      await inspector?.close();
       stopMeters();
       runtime.stop();
       metrics.close();

@@ -51,6 +51,7 @@ const cases: Record<string, { wrong: string[]; right: string[] }> = {
   JOURNAL_PATH: { wrong: [''], right: ['./j.db', 'elsewhere/j.db'] },
   READY_REQUIRES_TWS: { wrong: ['x'], right: ['true', 'false'] },
   INSPECT: { wrong: ['x'], right: ['1', '0'] },
+  INSPECT_PORT: { wrong: ['65536', '-1', ''], right: ['0', '8080'] },
   MAX_ORDER_QUANTITY: { wrong: ['-1', 'many', 'Infinity', ''], right: ['0', '0.5', '1e6'] },
   MAX_ORDER_NOTIONAL: { wrong: ['-0.01', 'NaN'], right: ['0', '250000.50'] },
   MAX_OPEN_ORDERS: { wrong: ['-1', '1.5'], right: ['0', '15'] },
