@@ -136,6 +136,8 @@ export type DeskEvent =
       readonly at: number;
       readonly since: number;
       readonly present: readonly BrokerOrderIds[];
+      /** open in two lists in a row */
+      readonly lasting: readonly BrokerOrderIds[];
     }
   | { readonly type: 'desk.sweep'; readonly at: number }
   /** to itself: TWS has told its next order id */

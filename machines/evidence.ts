@@ -27,6 +27,9 @@ const closedStates: ReadonlySet<Order['state']> = new Set([
 ]);
 export const isClosed = (order: Pick<Order, 'state'>): boolean => closedStates.has(order.state);
 
+/** Statuses of a broker order that may still fill. */
+export const openStatuses: ReadonlySet<BrokerOrderStatus> = new Set(['pending', 'working', 'cancelPending']);
+
 /** States in which nobody at the broker has acknowledged the newest request of ours. */
 const unanswered: ReadonlySet<Order['state']> = new Set(['submitting', 'inDoubt']);
 
@@ -112,7 +115,7 @@ function accepted(
   const held_ = held ?? heldBecause(order);
   // Only a message that says itself why it waits is one of an order that waits.
   const isHeld = status === 'inactive' && held !== undefined && held !== '';
-  const isAlive = status === 'pending' || status === 'working' || status === 'cancelPending' || isHeld;
+  const isAlive = openStatuses.has(status) || isHeld;
   // What says that an ended one lives was overtaken on its way.
   const lives = isAlive && (known === undefined || known.state === 'live');
   const firstSign = unanswered.has(order.state) && lives;
@@ -144,9 +147,23 @@ function namedLate(order: Order, permId: string): News[] {
 /** A live broker order under an order of ours that had its end: nothing is certain about it any more. */
 function reopened(order: Order, permId: string): News[] {
   if (order.state !== 'filled' && order.state !== 'cancelled' && order.state !== 'expired') return [];
-  const message = `the order was ${order.state}, and the broker shows a live one behind it (permId ${permId})`;
-  return [{ type: 'order.doubted', reason: { code: 'alive-again', message } }];
+  return [{ type: 'order.doubted', reason: aliveAgain(order, permId) }];
 }
+
+export const aliveAgain = ({ state }: Order, permId: string): Reason => ({
+  code: 'alive-again',
+  message: `the order was ${state}, and the broker shows a live one behind it (permId ${permId})`,
+});
+
+/**
+ * Whether the broker speaks of an order as open that it has ended before. Mostly such words were overtaken on their way:
+ * only its lists can tell.
+ */
+export const contradictsEnd = (order: Order, fact: BrokerFact): boolean =>
+  (order.state === 'cancelled' || order.state === 'expired' || order.state === 'rejected') &&
+  (fact.type === 'broker.orderSeen' || fact.type === 'broker.statusSeen') &&
+  openStatuses.has(fact.status) &&
+  order.permIds.includes(fact.ids.permId);
 
 const changeable = [
   'quantity',

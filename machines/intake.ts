@@ -23,7 +23,7 @@ import {
 } from './identity.ts';
 import { entries, lookUp, put, remove } from './lookup.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
-import type { SessionLost } from './order-words.ts';
+import type { OrderListed, SessionLost } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
 
 type Commissioned = Extract<BrokerFact, { type: 'broker.commissioned' }>;
@@ -146,7 +146,7 @@ export const restore: Handle = ({ context, event }, out) => {
 };
 
 export const weighLists: Handle = ({ context, event }, out) => {
-  const { at, since, present } = event as Of<'desk.evidence'>;
+  const { at, since, present, lasting } = event as Of<'desk.evidence'>;
   const seen = new Map<string, string[]>();
   for (const ids of present) {
     const id = identify(context, ids);
@@ -157,7 +157,16 @@ export const weighLists: Handle = ({ context, event }, out) => {
     const permIds = seen.get(id) ?? [];
     out.toOrder(id, { type: 'evidence.completed', at, since, present: permIds.length > 0, permIds });
   }
+  for (const ids of lasting) {
+    const id = ids.permId === '0' ? undefined : identify(context, ids);
+    const entry = id === undefined ? undefined : lookUp(context.orders, id);
+    if (id !== undefined && entry && entry.closedAt !== null && endedByWord.has(entry.order.state))
+      deliver(context, id, entry, { type: 'order.listed', at, since, permId: ids.permId }, out);
+  }
 };
+
+/** States that a word of the broker leads to; one that executions led to needs no list to hold. */
+const endedByWord: ReadonlySet<Order['state']> = new Set(['cancelled', 'expired', 'rejected']);
 
 export const tellOpenOrders: Handle = ({ context, event }, out) => {
   out.assign({ refused: [] });
@@ -192,7 +201,13 @@ export const sweep: Handle = ({ context, event }, out) => {
 const orderIdsOf = ({ orderId, refusedOrderIds }: Order): readonly number[] =>
   orderId === null ? [] : [...(refusedOrderIds ?? []), orderId];
 
-function deliver(context: DeskContext, id: string, entry: Known, fact: BrokerFact, out: Outbox): void {
+function deliver(
+  context: DeskContext,
+  id: string,
+  entry: Known,
+  fact: BrokerFact | OrderListed,
+  out: Outbox,
+): void {
   if (!entry.live) {
     out.spawn(id, entry, false);
     out.assign({ orders: put(context.orders, id, { ...entry, live: true, closedAt: fact.at }) });

@@ -51,6 +51,13 @@ export type EvidenceCompleted = {
   /** those of its broker orders that are open; absent: not told */
   readonly permIds?: readonly string[];
 };
+/** Two complete lists of the broker in a row, the first asked for at `since`, hold one of its broker orders as open. */
+export type OrderListed = {
+  readonly type: 'order.listed';
+  readonly at: number;
+  readonly since: number;
+  readonly permId: string;
+};
 export type DispatchWithheld = {
   readonly type: 'dispatch.withheld';
   readonly what: 'place' | 'modify' | 'cancel';
@@ -69,6 +76,7 @@ export type OrderEvent =
   | OrderCommand
   | SessionLost
   | EvidenceCompleted
+  | OrderListed
   | DispatchWithheld
   | OrderLagged
   | EndAnnounced;

@@ -2,7 +2,7 @@
 import { assign, enqueueActions, raise, setup } from 'xstate';
 import { type Alarm, alarmsOf, doubtAlarm, resolutionAlarm } from './alarm.ts';
 import { compare } from './decimal.ts';
-import { interpret, unexplainedFills } from './evidence.ts';
+import { aliveAgain, contradictsEnd, interpret, unexplainedFills } from './evidence.ts';
 import { hasSurvivor, isComplete, liveIncarnations } from './incarnation.ts';
 import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason } from './order.ts';
 import {
@@ -21,6 +21,7 @@ import {
   type OrderContext,
   type OrderEvent,
   type OrderInput,
+  type OrderListed,
   type OrderReport,
   question,
   type SessionLost,
@@ -63,6 +64,8 @@ export const orderMachine = setup({
       isNewList(context, event) &&
       context.stated !== null &&
       compare(context.stated.filled, context.order.filledQuantity) > 0,
+    isListedSinceItsEnd: ({ context, event }) =>
+      event.type === 'order.listed' && event.since > context.lastAt,
     concernsPlacing: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'place',
     concernsChange: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'modify',
     concernsCancel: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'cancel',
@@ -111,6 +114,27 @@ export const orderMachine = setup({
       if (fact.type === 'broker.orderNoted' && fact.disposition === 'cancelled')
         enqueue.raise({ type: 'order.endAnnounced' }, { delay: 'executionLag', id: 'endAnnounced' });
       for (const news of interpret(context.order, fact)) enqueue.raise(news);
+      if (contradictsEnd(context.order, fact))
+        enqueue.sendParent({
+          type: 'order.evidenceWanted',
+          clientOrderId: context.order.clientOrderId,
+          why: 'the broker speaks of an order that has ended as open',
+        } satisfies OrderReport);
+    }),
+    /** What ended it was no end: a stray word, or one about a cancel that never arrived. */
+    reopen: enqueueActions(({ context, event, enqueue }) => {
+      const { at, permId } = event as OrderListed;
+      const { clientOrderId } = context.order;
+      enqueue.raise({ type: 'order.doubted', clientOrderId, at, reason: aliveAgain(context.order, permId) });
+      enqueue.raise({
+        type: 'order.accepted',
+        clientOrderId,
+        at,
+        permId,
+        alive: true,
+        contract: null,
+        heldBecause: '',
+      });
     }),
     askForLaggingExecutions: enqueueActions(({ context, enqueue }) => {
       if (context.stated === null || compare(context.stated.filled, context.order.filledQuantity) <= 0)
@@ -281,6 +305,7 @@ export const orderMachine = setup({
     'broker.*': { actions: 'weighEvidence' },
     'order.lagged': { actions: 'askForLaggingExecutions' },
     'order.endAnnounced': {},
+    'order.listed': {},
     'order.idRefused': { actions: ['record', 'wantNumber'] },
     'order.renumbered': { actions: ['record', 'adoptNumber'] },
     'order.incarnationEnded': { actions: 'record' },
@@ -552,6 +577,7 @@ export const orderMachine = setup({
         ],
         'order.expired': { target: 'expired', actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
         'order.cancel': {},
       },
     },
@@ -564,6 +590,7 @@ export const orderMachine = setup({
           { actions: 'record' },
         ],
         'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
         'order.cancel': {},
       },
     },
@@ -573,6 +600,8 @@ export const orderMachine = setup({
       on: {
         'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
         'order.rejected': { actions: 'record' },
+        'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
         'order.filled': [
           { guard: 'completesOrder', target: 'filled', actions: 'record' },
           { target: 'working', actions: 'record' },

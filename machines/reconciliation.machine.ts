@@ -4,6 +4,7 @@
  * lacks it too.
  */
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
+import { openStatuses } from './evidence.ts';
 import type { BrokerFact, BrokerOrderIds, Snapshot } from './tws.ts';
 
 export const listKinds = ['openOrders', 'executions', 'completedOrders', 'positions'] as const;
@@ -29,6 +30,8 @@ export interface OrderEvidence {
   readonly since: number;
   /** in at least one of the two: an order counts as absent only when neither holds it */
   readonly present: readonly BrokerOrderIds[];
+  /** in both, with a status of an order that may still fill: it is open, whatever was heard of its end */
+  readonly lasting: readonly BrokerOrderIds[];
 }
 
 export interface ListVerdict {
@@ -87,7 +90,11 @@ interface ReconciliationContext {
   /** how many more times the lists are wanted, soon */
   readonly wanted: number;
   /** open orders of the last complete list, of whichever session */
-  readonly former: { readonly since: number; readonly ids: readonly BrokerOrderIds[] } | null;
+  readonly former: {
+    readonly since: number;
+    readonly ids: readonly BrokerOrderIds[];
+    readonly open: readonly BrokerOrderIds[];
+  } | null;
 }
 
 /** Lists asked for at the beginning of a session and after every doubt: two, so that absence can be told from a gap. */
@@ -230,6 +237,9 @@ export const reconciliationMachine = setup({
       const ids = context.rows.openOrders.flatMap((row) =>
         row.type === 'broker.orderSeen' ? [row.ids] : [],
       );
+      const open = context.rows.openOrders.flatMap((row) =>
+        row.type === 'broker.orderSeen' && openStatuses.has(row.status) ? [row.ids] : [],
+      );
       const { former } = context;
       const reconciliation: Reconciliation = {
         sessionId: context.sessionId ?? '',
@@ -237,14 +247,18 @@ export const reconciliationMachine = setup({
         at: context.at,
         lists,
         conclusive: lists.every(({ outcome }) => outcome === 'complete'),
-        evidence: former && { since: former.since, present: [...former.ids, ...ids] },
+        evidence: former && {
+          since: former.since,
+          present: [...former.ids, ...ids],
+          lasting: open.filter((now) => former.open.some((before) => isSame(before, now))),
+        },
         positions: context.rows.positions.flatMap((row) => (row.type === 'broker.positionSeen' ? [row] : [])),
         positionsSince: positions.since ?? context.since,
         positionsAt: positions.at ?? context.at,
         executionsSince: executions.since ?? context.since,
         day: context.day,
       };
-      enqueue.assign({ former: { since, ids } });
+      enqueue.assign({ former: { since, ids, open } });
       // Something went since the last list: only the next one can say that it is gone.
       if (
         former &&

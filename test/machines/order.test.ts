@@ -73,6 +73,8 @@ const events: readonly OrderEvent[] = [
   { type: 'dispatch.withheld', what: 'cancel', reason: 'no session', at },
   { type: 'evidence.completed', at: at + 9_000, since: at + 8_000, present: true },
   { type: 'evidence.completed', at: at + 9_000, since: at + 8_000, present: false },
+  { type: 'order.listed', at: at + 9_000, since: at + 8_000, permId: '700' },
+  { type: 'order.listed', at: at + 9_000, since: at, permId: '700' },
   orderSeen('pending'),
   orderSeen('working'),
   orderSeen('inactive'),
