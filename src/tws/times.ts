@@ -25,8 +25,28 @@ function formatterFor(zone: string): Intl.DateTimeFormat | null {
   return made;
 }
 
+/** Offsets change at whole quarters of an hour only: what was asked for once holds for the quarter. */
+const offsets = new WeakMap<Intl.DateTimeFormat, Map<number, number>>();
+const offsetLimit = 1_000;
+const quarterMs = 900_000;
+
 /** How far local time of a zone is ahead of UTC at an instant, ms. */
 function offsetAt(formatter: Intl.DateTimeFormat, at: number): number {
+  const quarter = Math.floor(at / quarterMs);
+  let known = offsets.get(formatter);
+  if (known === undefined || known.size >= offsetLimit) {
+    known = new Map();
+    offsets.set(formatter, known);
+  }
+  let offset = known.get(quarter);
+  if (offset === undefined) {
+    offset = readOffset(formatter, at);
+    known.set(quarter, offset);
+  }
+  return offset;
+}
+
+function readOffset(formatter: Intl.DateTimeFormat, at: number): number {
   const parts: Record<string, number> = {};
   for (const { type, value } of formatter.formatToParts(at)) parts[type] = Number(value);
   const local = Date.UTC(

@@ -19,7 +19,8 @@ import { createSessions } from './session.ts';
 import type { Tws } from './tws.ts';
 
 export const clientId = 1;
-const sweepEveryMs = retireAfterMs / 6;
+/** Rarer than in production: a sweep finds nothing to do most of the time, and it is the most frequent event. */
+const sweepEveryMs = retireAfterMs;
 
 export interface LifeOptions {
   readonly clock: VirtualClock;
@@ -84,6 +85,7 @@ export function live(options: LifeOptions) {
         options.onDurable(entries, records[0]?.seq ?? 0);
         return records;
       },
+      tidy: (isUrgent) => journal.tidy(isUrgent),
     },
     now,
     onCommitted: () => undefined,

@@ -24,26 +24,41 @@ function sameExchange(left: string, right: string): boolean {
   return plainName(left) === plainName(right);
 }
 
+/** What is listed never changes: one index serves every exchange of the process. */
+let listed: {
+  readonly byConId: ReadonlyMap<number, Instrument>;
+  readonly bySymbol: ReadonlyMap<string, readonly Instrument[]>;
+} | null = null;
+
+function indexOfListed(): NonNullable<typeof listed> {
+  if (listed !== null) return listed;
+  const byConId = new Map<number, Instrument>();
+  const bySymbol = new Map<string, Instrument[]>();
+  for (const instrument of listedInstruments()) {
+    const { contract } = instrument;
+    if (byConId.has(contract.conId)) throw new Error(`conId ${contract.conId} is listed twice`);
+    byConId.set(contract.conId, instrument);
+    for (const name of new Set([contract.symbol, contract.localSymbol])) {
+      const list = bySymbol.get(name);
+      if (list === undefined) bySymbol.set(name, [instrument]);
+      else list.push(instrument);
+    }
+  }
+  listed = { byConId, bySymbol };
+  return listed;
+}
+
 export class Directory {
   private readonly calendar: Calendar;
   private readonly now: () => number;
-  private readonly byConId = new Map<number, Instrument>();
-  private readonly bySymbol = new Map<string, Instrument[]>();
+  private readonly byConId: ReadonlyMap<number, Instrument>;
+  private readonly bySymbol: ReadonlyMap<string, readonly Instrument[]>;
   private readonly combos = new Map<number, Instrument>();
 
   constructor(calendar: Calendar, now: () => number) {
     this.calendar = calendar;
     this.now = now;
-    for (const instrument of listedInstruments()) {
-      const { contract } = instrument;
-      if (this.byConId.has(contract.conId)) throw new Error(`conId ${contract.conId} is listed twice`);
-      this.byConId.set(contract.conId, instrument);
-      for (const name of new Set([contract.symbol, contract.localSymbol])) {
-        const list = this.bySymbol.get(name);
-        if (list === undefined) this.bySymbol.set(name, [instrument]);
-        else list.push(instrument);
-      }
-    }
+    ({ byConId: this.byConId, bySymbol: this.bySymbol } = indexOfListed());
   }
 
   instrument(conId: number): Instrument | null {
