@@ -36,6 +36,11 @@ export interface Restoration {
 export interface Journal {
   /** One transaction, one fsync. Throws when nothing could be made durable; then nothing was. */
   append(entries: readonly JournalEntry[]): readonly JournalRecord[];
+  /**
+   * Moves what the write-ahead log holds into the file once it is worth a pause; `isUrgent`: only once the log is long.
+   * Never part of `append`: an order would wait for it. Throws when the disk refuses; nothing is lost then.
+   */
+  tidy(isUrgent?: boolean): void;
   restore(closedSince: number): Restoration;
   order(clientOrderId: string): Order | undefined;
   /** newest first; throws RangeError for a cursor that is not of this list */
@@ -63,6 +68,11 @@ export function openJournal(path: string): Journal {
 
 type Row = Record<string, unknown>;
 
+/** Facts in the write-ahead log that are worth moving: few enough that nobody waits long for it. */
+const tidyAfter = 64;
+/** Beyond so many it is moved even while orders come without a pause. */
+const tidyAtLatest = 1_024;
+
 const encodeCursor = (kind: string, seq: number): string =>
   Buffer.from(`${kind}${seq}`).toString('base64url');
 const decodeCursor = (kind: string, cursor: string | null): number => {
@@ -85,6 +95,7 @@ class SqliteJournal implements Journal {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #lastSeq: number;
+  #unmoved = 0;
 
   constructor(path: string, database: DatabaseSync, lastSeq: number, rebuilt: boolean) {
     this.#path = path;
@@ -101,11 +112,18 @@ class SqliteJournal implements Journal {
       const records = entries.map((entry, index) => this.#write(entry, this.#lastSeq + 1 + index));
       this.#database.exec('commit');
       this.#lastSeq += records.length;
+      this.#unmoved += records.length;
       return records;
     } catch (error) {
       this.#rollBack();
       throw error;
     }
+  }
+
+  tidy(isUrgent = false): void {
+    if (this.#unmoved < (isUrgent ? tidyAtLatest : tidyAfter)) return;
+    this.#unmoved = 0;
+    this.#database.exec('pragma wal_checkpoint(passive)');
   }
 
   restore(closedSince: number): Restoration {

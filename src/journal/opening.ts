@@ -39,7 +39,7 @@ export function openDatabase(path: string): Opened {
     database = new DatabaseSync(path);
     // Exclusive: two runtimes on one journal would each believe themselves the only writer of orders.
     database.exec(
-      'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma temp_store = memory; pragma foreign_keys = off;',
+      'pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0; pragma temp_store = memory; pragma foreign_keys = off;',
     );
     prepare(database, path);
     const lastSeq = proveFacts(database);

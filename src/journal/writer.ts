@@ -11,7 +11,7 @@ export interface WriterTimers {
 }
 
 export interface WriterOptions {
-  readonly journal: Pick<Journal, 'append'>;
+  readonly journal: Pick<Journal, 'append' | 'tidy'>;
   /** ms since the epoch */
   readonly now: () => number;
   /** called after each batch is durable, in journal order */
@@ -117,6 +117,16 @@ export function createJournalWriter(options: WriterOptions) {
       waiting = waiting.slice(entries.length);
       if (waiting.length > 0) callOffFlush ??= timers.soon(flush);
       announce();
+      tidy(false);
+    };
+
+    /** Between orders: what an order waits for is its own record and nothing else. */
+    const tidy = (isUrgent: boolean): void => {
+      try {
+        journal.tidy(isUrgent);
+      } catch {
+        // Nothing is lost by it, and the next append tells whether the disk is well.
+      }
     };
 
     const keep = (entries: readonly JournalEntry[]): void => {
@@ -148,7 +158,10 @@ export function createJournalWriter(options: WriterOptions) {
       const seqs = outcome.records.slice(earlier, earlier + entries.length).map(({ seq }) => seq);
       report({ type: 'journal.committed', requestId, seqs });
       // Readers can wait for a turn; the order cannot.
-      timers.soon(announce);
+      timers.soon(() => {
+        announce();
+        tidy(true);
+      });
     });
 
     return () => {

@@ -46,6 +46,7 @@ function abandoned(name: string, count: number): Original {
     const size = 1 + Math.floor(random() * 6);
     from += journal.append(entries.slice(from, from + size)).length;
     commits.push(from);
+    journal.tidy();
   }
   copyFileSync(live, path);
   copyFileSync(`${live}-wal`, `${path}-wal`);

@@ -1,5 +1,6 @@
 /** Facts that wait for a disk: in their order, bounded, and written when it is back. */
 
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { createActor, fromCallback, setup } from 'xstate';
@@ -15,6 +16,7 @@ afterEach(() => {
 });
 
 interface Bench {
+  readonly path: string;
   readonly journal: Journal;
   /** what the supervisor heard */
   readonly reports: JournalReport[];
@@ -31,7 +33,8 @@ interface Bench {
 
 function bench(onCommitted: (records: readonly JournalRecord[]) => void = () => undefined): Bench {
   const folder = temporaryFolder();
-  const journal = openJournal(join(folder.path, 'journal.db'));
+  const path = join(folder.path, 'journal.db');
+  const journal = openJournal(path);
   const reports: JournalReport[] = [];
   const announced: JournalRecord[] = [];
   let due: (() => void)[] = [];
@@ -47,6 +50,7 @@ function bench(onCommitted: (records: readonly JournalRecord[]) => void = () => 
         if (made.isBroken) throw new Error('the disk is gone');
         return journal.append(entries);
       },
+      tidy: (isUrgent) => journal.tidy(isUrgent),
     },
     now: () => 1_000,
     onCommitted: (records) => {
@@ -78,6 +82,7 @@ function bench(onCommitted: (records: readonly JournalRecord[]) => void = () => 
     }),
   );
   const made: Bench = {
+    path,
     journal,
     reports,
     announced,
@@ -221,4 +226,24 @@ test('what waits is written when the tree stops, and a broken disk does not keep
   broken.send({ type: 'journal.append', entries: take(5) });
   broken.stop();
   expect(written(broken)).toEqual([]);
+});
+
+test('the write-ahead log is moved between orders, never while one is made durable, and stays short', () => {
+  const made = bench();
+  const log = () => statSync(`${made.path}-wal`).size;
+  const file = () => statSync(made.path).size;
+  made.pass();
+  const atFirst = file();
+  for (let index = 0; index < 200; index += 1)
+    made.send({ type: 'journal.commit', requestId: `r${index}`, entries: take(1) });
+  expect(file()).toBe(atFirst);
+  made.send({ type: 'journal.append', entries: take(1) });
+  made.pass();
+  expect(file()).toBeGreaterThan(atFirst);
+  const moved = log();
+  for (let round = 0; round < 20; round += 1) {
+    made.send({ type: 'journal.append', entries: take(100) });
+    made.pass();
+  }
+  expect(log()).toBeLessThan(moved * 2);
 });
