@@ -55,6 +55,8 @@ const text = (accepts: (value: string) => boolean, fallback: string, notes: Note
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*$/;
 const isHost = (value: string): boolean =>
   isIP(value) !== 0 || (HOST_NAME.test(value) && !/^[\d.]+$/.test(value) && value.length <= 253);
+/** Beyond loopback a must, on it an advice. */
+const leastTokenLength = 16;
 const isToken = (value: string): boolean => /^[\x21-\x7e]{0,512}$/.test(value);
 const isRedisUrl = (value: string): boolean => {
   const url = URL.parse(value);
@@ -108,6 +110,12 @@ export const variables = Type.Object({
     secret: true,
     mayBeEmpty: true,
   }),
+  REDIS_PREFIX: text((value) => /^[A-Za-z0-9._:-]{1,64}$/.test(value), 'tws-runtime', {
+    allowed: '1 to 64 letters, digits, dots, colons, dashes or underscores',
+    example: 'tws-runtime',
+  }),
+  STOP_ORDER_POLICY: choice(['leave', 'cancel-day', 'cancel-all'], 'leave', 'cancel-day'),
+  STOP_DEADLINE_MS: whole(1_000, 600_000, 10_000),
   MAX_LATENCY_MS: Type.Number({
     exclusiveMinimum: 0,
     maximum: 60_000,
@@ -155,6 +163,14 @@ export interface Config {
   readonly production: boolean;
   /** empty: no Redis */
   readonly redisUrl: string;
+  /** what every key and channel in Redis begins with, without the colon */
+  readonly redisPrefix: string;
+  readonly stop: {
+    /** which open orders of ours a stop cancels */
+    readonly orders: Variables['STOP_ORDER_POLICY'];
+    /** for the whole stop, ms */
+    readonly deadlineMs: number;
+  };
   /** budget of the trading path at p99, ms */
   readonly maxLatencyMs: number;
   /** the beat of market data, ms */
@@ -329,6 +345,13 @@ function notesOf(schema: TSchema): Notes & { readonly default?: unknown } {
 function contradictions(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
   const { HOST, TRADE_TOKEN, READ_TOKEN } = values as Partial<Variables>;
   if (HOST === undefined || isLoopback(HOST)) return [];
+  const short = Object.entries({ TRADE_TOKEN, READ_TOKEN }).filter(
+    ([, value]) => value !== undefined && value !== '' && value.length < leastTokenLength,
+  );
+  if (short.length > 0) {
+    const detail = `is shorter than ${leastTokenLength} characters, and HOST=${HOST} lets other machines try: take the output of openssl rand -hex 32`;
+    return short.map(([variable]) => ({ variable, detail }));
+  }
   if (TRADE_TOKEN !== '' || READ_TOKEN !== '') return [];
   return [
     {
@@ -348,14 +371,12 @@ function arrange(
       'TRADING_MODE=live has no effect with GATEWAY=simulated, whose accounts are paper accounts',
     );
   }
-  if (values.REDIS_URL !== '')
-    warnings.push('REDIS_URL is set, but this version has no cache yet: it is not used');
   if (values.TRADE_TOKEN !== '' && values.TRADE_TOKEN === values.READ_TOKEN) {
     warnings.push('TRADE_TOKEN and READ_TOKEN are the same: whoever may read may also trade');
   }
   for (const name of ['TRADE_TOKEN', 'READ_TOKEN'] as const) {
-    if (values[name] !== '' && values[name].length < 16)
-      warnings.push(`${name} is shorter than 16 characters`);
+    if (values[name] !== '' && values[name].length < leastTokenLength)
+      warnings.push(`${name} is shorter than ${leastTokenLength} characters`);
   }
   return {
     gateway: values.GATEWAY,
@@ -372,6 +393,8 @@ function arrange(
     logLevel: values.LOG_LEVEL,
     production: rest.production,
     redisUrl: values.REDIS_URL,
+    redisPrefix: values.REDIS_PREFIX,
+    stop: { orders: values.STOP_ORDER_POLICY, deadlineMs: values.STOP_DEADLINE_MS },
     maxLatencyMs: values.MAX_LATENCY_MS,
     beatMs: values.BATCH_UPDATE_INTERVAL_MS,
     journalPath: resolve(rest.cwd, values.JOURNAL_PATH),
