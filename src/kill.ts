@@ -9,10 +9,17 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Where a server that listens on this host is reached from here. */
+function addressOf(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 async function main(): Promise<number> {
   const config = loadConfig({ cwd: process.cwd(), env: process.env });
   const { host, port, tradeToken } = config.http;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}/v1/kill`;
+  const url = `http://${addressOf(host)}:${port}/v1/kill`;
   try {
     const answer = await fetch(url, {
       method: 'POST',
@@ -22,6 +29,8 @@ async function main(): Promise<number> {
       },
       body: JSON.stringify({ message: 'npm run kill' }),
       signal: AbortSignal.timeout(answerWithinMs),
+      // the token is for this address and no other
+      redirect: 'error',
     });
     const body = (await answer.json()) as {
       orders?: readonly { clientOrderId: string; fate: string }[];
@@ -37,6 +46,8 @@ async function main(): Promise<number> {
   const file = pidFileOf(config.journalPath);
   try {
     const pid = Number(readFileSync(file, 'utf8'));
+    // 0 and below would be groups of processes, our own among them
+    if (!Number.isSafeInteger(pid) || pid <= 1) throw new Error(`${file} holds no process id`);
     process.kill(pid, 'SIGUSR2');
     say(`sent SIGUSR2 to process ${pid}: it halts and cancels as soon as its event loop turns`);
     return 0;

@@ -2,9 +2,8 @@
 import type { FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { type CheckStatus, DetailedHealth, HealthAnswer, Service } from './health-schema.ts';
-import type { HealthReport, HealthStatus, HttpOptions } from './options.ts';
+import type { HealthReport, HttpOptions } from './options.ts';
 import type { Server } from './routing.ts';
-import type { StreamStatus } from './stream.ts';
 
 const ProbeQuery = Type.Object(
   {
@@ -20,17 +19,11 @@ interface Check {
   readonly ok: boolean;
 }
 
-const config = { probe: true } as const;
+const config = { probe: true, rateLimit: false } as const;
 const tags = ['health'];
 
-export function addHealth(server: Server, options: HttpOptions, streams: StreamStatus): void {
+export function addHealth(server: Server, options: HttpOptions): void {
   const { health, reading } = options;
-  const startedAt = new Date().toISOString();
-  const clients = () => {
-    const figures = streams.figures();
-    const status: HealthStatus = figures.slow > 0 ? 'warn' : 'pass';
-    return { ...figures, status, since: figures.since ?? startedAt };
-  };
 
   server.addHook('onRequest', (request, reply, done) => {
     if (request.routeOptions.config?.probe) reply.header('Cache-Control', 'no-store');
@@ -93,14 +86,14 @@ export function addHealth(server: Server, options: HttpOptions, streams: StreamS
       uptimeSeconds: Math.round(process.uptime() * 10) / 10,
       gates: report.gates,
       reasons: report.reasons,
-      components: { ...report.components, clients: clients() },
+      components: report.components,
       actors: reading.actors(),
     };
   });
 
   const metrics = { tags, summary: 'Latencies, rates and counters' };
   server.get('/health/metrics', { config, schema: metrics }, async (request, reply) => {
-    if (!wantsText(request.headers.accept)) return { ...health.metricsJson(), stream: streams.figures() };
+    if (!wantsText(request.headers.accept)) return health.metricsJson();
     return prometheus(reply, await health.metricsText());
   });
   server.get('/metrics', { config, schema: { tags, summary: 'Prometheus text' } }, async (_request, reply) =>

@@ -1,5 +1,6 @@
 /** The answer to paths and methods that nobody serves: 404, or 405 with Allow when the path is served otherwise. */
 import type { FastifyInstance } from 'fastify';
+import type { Limiter } from './limits.ts';
 import { ProblemError, problem } from './problems.ts';
 
 interface ServedPath {
@@ -8,7 +9,7 @@ interface ServedPath {
 }
 
 /** Call before the routes are added: it listens to them. */
-export function addNotFound(server: FastifyInstance): void {
+export function addNotFound(server: FastifyInstance, limiter: Limiter): void {
   const served = new Map<string, ServedPath>();
 
   server.addHook('onRoute', ({ url, method }) => {
@@ -17,7 +18,8 @@ export function addNotFound(server: FastifyInstance): void {
     served.set(url, path);
   });
 
-  server.setNotFoundHandler((request) => {
+  server.setNotFoundHandler(async (request) => {
+    await limiter.count(request);
     const path = request.url.split('?', 1)[0] ?? '';
     const methods = new Set(
       [...served.values()].flatMap((entry) => (entry.pattern.test(path) ? [...entry.methods] : [])),

@@ -200,6 +200,8 @@ export interface StreamLimits {
   /** to authenticate, when tokens are set */
   readonly authMs: number;
   readonly maxClients: number;
+  /** sockets that have not authenticated yet, when tokens are set */
+  readonly maxUnauthenticated: number;
   readonly maxMessageBytes: number;
   readonly messagesPerSecond: number;
   readonly maxSubscriptions: number;
@@ -213,6 +215,27 @@ export interface StreamLimits {
   readonly stallMs: number;
   /** facts that a subscription with `after` replays; further back it gets a snapshot */
   readonly maxReplay: number;
+}
+
+/** Bounds of what HTTP clients may ask. Rates are per client address. */
+export interface HttpLimits {
+  readonly windowMs: number;
+  /** requests per window of a client on this machine */
+  readonly localRequests: number;
+  /** requests per window of any other client */
+  readonly requests: number;
+  /** wrong or missing tokens per six windows, before they are answered 429 */
+  readonly failedTokens: number;
+  /** for the head of a request to arrive */
+  readonly headersMs: number;
+  /** for the whole request to arrive */
+  readonly requestMs: number;
+  /** that a connection may wait for its next request */
+  readonly idleMs: number;
+  /** of all clients, streams included */
+  readonly maxConnections: number;
+  readonly maxHeaders: number;
+  readonly maxUrlBytes: number;
 }
 
 export interface HttpOptions {
@@ -237,6 +260,8 @@ export interface HttpOptions {
   readonly dashboard?: string | null;
   /** Bounds of the stream that differ from the usual ones. */
   readonly streamLimits?: Partial<StreamLimits>;
+  /** Bounds of HTTP that differ from the usual ones. */
+  readonly httpLimits?: Partial<HttpLimits>;
   /** Called once per beat with the time from the beat to its last frame handed to a socket, in ms. */
   readonly onFanOut?: (ms: number, frames: number) => void;
   /** Called with the time from request received to answer sent, in ms, for every request but probes. */

@@ -33,6 +33,8 @@ const OrdersQuery = Type.Object(
 
 const tags = ['orders'];
 const trade = { scope: 'trade' } as const;
+/** What takes risk away is never limited. */
+const cancel = { scope: 'trade', rateLimit: false } as const;
 const read = { scope: 'read' } as const;
 const problems = (...statuses: number[]) =>
   Object.fromEntries(statuses.map((status) => [status, ProblemView]));
@@ -123,7 +125,7 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
   server.delete(
     '/v1/orders/:clientOrderId',
     {
-      config: trade,
+      config: cancel,
       schema: {
         tags,
         summary: 'Cancel an order',
@@ -140,7 +142,7 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
   server.delete(
     '/v1/orders',
     {
-      config: trade,
+      config: cancel,
       schema: {
         tags,
         summary: 'Cancel all of our orders',

@@ -21,6 +21,7 @@ export const problemTable = {
   'version-mismatch': { status: 412, title: 'The order has changed since' },
   'body-too-large': { status: 413, title: 'The body is larger than 64 KiB' },
   'uri-too-long': { status: 414, title: 'The path is too long' },
+  'expectation-failed': { status: 417, title: 'The expectation is not met here' },
   'unsupported-media-type': { status: 415, title: 'Only JSON is understood' },
   'request-refused': { status: 422, title: 'The broker refused the request' },
   'upgrade-required': { status: 426, title: 'This is a WebSocket' },

@@ -1,7 +1,9 @@
 /** Who may call: host names, browser origins, bearer tokens and what they allow. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { ProblemError, problem } from './problems.ts';
+import { type Limiter, tooMany } from './limits.ts';
+import type { HttpLimits } from './options.ts';
+import { type Problem, ProblemError, problem } from './problems.ts';
 
 export type Scope = 'read' | 'trade';
 
@@ -54,19 +56,37 @@ export function bearerOf(request: FastifyRequest): string | null {
   return match?.[1] ?? null;
 }
 
-/** Refuses foreign hosts and origins, then callers without the scope of their route. */
-export function addSecurity(server: FastifyInstance, options: AccessOptions, access: Access): void {
+/**
+ * Refuses what no honest client sends, foreign hosts and pages, then callers without the scope of their route. Adds to every
+ * answer what keeps browsers from guessing, framing and telling.
+ */
+export function addSecurity(
+  server: FastifyInstance,
+  options: AccessOptions & Pick<HttpLimits, 'maxHeaders' | 'maxUrlBytes'>,
+  access: Access,
+  limiter: Limiter,
+): void {
   const hosts = hostRule(options);
   const origins = new Set(options.allowedOrigins.map((origin) => origin.toLowerCase()));
 
   server.addHook('onRequest', (request, reply, done) => {
     const { host = '', origin } = request.headers;
+    const malformed = malformedHead(request, options);
+    if (malformed) {
+      done(new ProblemError(malformed));
+      return;
+    }
     if (!hosts(hostNameOf(host))) {
       const detail = `"${host.slice(0, 100)}" is not a name of this server: call it by HOST`;
       done(new ProblemError(problem('host-not-allowed', detail)));
       return;
     }
-    if (origin !== undefined && !isOwn(origin, host)) {
+    if (origin === undefined || isOwn(origin, host)) {
+      if (isOfForeignPage(request)) {
+        done(new ProblemError(problem('origin-not-allowed', 'a page of another origin may not call')));
+        return;
+      }
+    } else {
       if (!origins.has(origin.toLowerCase())) {
         const detail = `add "${origin.slice(0, 100)}" to ALLOWED_ORIGINS`;
         done(new ProblemError(problem('origin-not-allowed', detail)));
@@ -78,10 +98,81 @@ export function addSecurity(server: FastifyInstance, options: AccessOptions, acc
         return;
       }
     }
-    const refusal = refusalFor(request.routeOptions.config?.scope, request, access);
-    if (refusal) done(refusal);
-    else done();
+    const { scope } = request.routeOptions.config ?? {};
+    if (scope) reply.raw.setHeader('Cache-Control', 'no-store');
+    const refusal = refusalFor(scope, request, access);
+    if (!refusal) done();
+    else refuseFailure(refusal, request, limiter).then(done, done);
   });
+
+  server.addHook('onSend', (_request, reply, _payload, done) => {
+    // what a page sets for itself is written over these
+    for (const [name, value] of safeHeaders) reply.raw.setHeader(name, value);
+    done();
+  });
+}
+
+/** What every answer says to browsers. */
+export const safeHeaders: readonly (readonly [name: string, value: string])[] = [
+  ['X-Content-Type-Options', 'nosniff'],
+  ['Referrer-Policy', 'no-referrer'],
+  ['Cross-Origin-Resource-Policy', 'same-origin'],
+  [
+    'Content-Security-Policy',
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  ],
+];
+
+/** Headers of which two would let two readers disagree. */
+const singleHeaders: ReadonlySet<string> = new Set([
+  'host',
+  'origin',
+  'authorization',
+  'content-type',
+  'content-length',
+  'transfer-encoding',
+]);
+
+function malformedHead(
+  { raw, headers }: FastifyRequest,
+  { maxHeaders, maxUrlBytes }: Pick<HttpLimits, 'maxHeaders' | 'maxUrlBytes'>,
+): Problem | null {
+  const { rawHeaders, url = '' } = raw;
+  if (url.length > maxUrlBytes) return problem('uri-too-long', `send at most ${maxUrlBytes} bytes of it`);
+  if (rawHeaders.length > maxHeaders * 2)
+    return problem('headers-too-large', `send at most ${maxHeaders} headers`);
+  if (headers.host === undefined) return problem('bad-request', 'a Host header is needed');
+  // fewer names than lines: some header came twice
+  if (Object.keys(headers).length * 2 === rawHeaders.length) return null;
+  const seen = new Set<string>();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]?.toLowerCase() ?? '';
+    if (seen.has(name) && singleHeaders.has(name))
+      return problem('bad-request', `there are two ${name} headers`);
+    seen.add(name);
+  }
+  return null;
+}
+
+/**
+ * Browsers say where a request comes from also when they send no Origin: for images, scripts and links. A link may lead to
+ * a page of ours; nothing that needs a scope is a page.
+ */
+function isOfForeignPage({ headers, method, routeOptions }: FastifyRequest): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  const isLink = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+  return !(isLink && method === 'GET' && routeOptions.config?.scope === undefined);
+}
+
+/** Wrong tokens are counted. A right one is never locked out by them: a robot behind the same address must be able to cancel. */
+async function refuseFailure(
+  refusal: ProblemError,
+  request: FastifyRequest,
+  limiter: Limiter,
+): Promise<never> {
+  const wait = refusal.problem.status === 401 ? await limiter.countFailure(request) : null;
+  throw wait === null ? refusal : tooMany(wait);
 }
 
 function refusalFor(
@@ -107,12 +198,22 @@ function refusalFor(
  * address there is no telling the names; there, tokens are mandatory and a page has none.
  */
 function hostRule({ host, allowedOrigins }: AccessOptions): (name: string) => boolean {
-  if (host === '0.0.0.0' || host === '::') return () => true;
-  const names = new Set([hostNameOf(host.includes(':') ? `[${host}]` : host)]);
+  const own = canonicalName(host);
+  if (everyAddress.has(own)) return () => true;
+  const names = new Set([own]);
   for (const origin of allowedOrigins) {
     if (URL.canParse(origin)) names.add(new URL(origin).hostname.toLowerCase());
   }
   return (name) => names.has(name) || isLoopback(name);
+}
+
+/** The ways to say "all addresses of this machine". */
+const everyAddress: ReadonlySet<string> = new Set(['0.0.0.0', '[::]', '[::ffff:0:0]']);
+
+/** As it stands in URLs: IPv6 in brackets and shortened. */
+function canonicalName(host: string): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return URL.parse(`http://${name}`)?.hostname ?? name.toLowerCase();
 }
 
 function isLoopback(name: string): boolean {

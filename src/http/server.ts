@@ -1,5 +1,7 @@
 /** The HTTP and WebSocket face of the runtime. Builds the server; listening is the caller's. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import websocket from '@fastify/websocket';
 import fastify, {
   type FastifyBaseLogger,
@@ -9,23 +11,30 @@ import fastify, {
   LogController,
 } from 'fastify';
 import { addHealth } from './health.ts';
+import { parseJson } from './json.ts';
+import { addRateLimits, boundConnections, usualHttpLimits } from './limits.ts';
 import { addMarket } from './market.ts';
 import { addNotFound } from './not-found.ts';
-import type { HttpOptions } from './options.ts';
+import type { HttpLimits, HttpOptions } from './options.ts';
 import { addOrders } from './orders.ts';
 import { type Problem, ProblemError, problem, problemOf } from './problems.ts';
 import { addReading } from './reading.ts';
 import { compileValidator, type Server } from './routing.ts';
-import { Access, addSecurity } from './security.ts';
+import { Access, addSecurity, safeHeaders } from './security.ts';
 import { addStream, Streams } from './stream.ts';
 import { addTiming, requestIdOf, timingHeaders } from './timing.ts';
 import { addTrading } from './trading.ts';
 
+/** How often connections are looked at for those that take too long. */
+const checkEveryMs = 1_000;
+/** For the protocol's own close to reach a client that broke it. */
+const lastWordMs = 1_000;
 const bodyLimitBytes = 64 * 1024;
 const jsonType = /^application\/(?:[\w.-]+\+)?json(?:\s*;|$)/i;
 
 /** All routes over these ports. Call `listen`; `close` says goodbye to streams and lets running requests end. */
 export function createServer(options: HttpOptions, log?: FastifyBaseLogger): FastifyInstance {
+  const limits: HttpLimits = { ...usualHttpLimits, ...options.httpLimits };
   const server = fastify({
     ...(log ? { loggerInstance: log } : { logger: false }),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -33,9 +42,14 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
     bodyLimit: bodyLimitBytes,
     // longer than any answer that is held: waits of 30 s, bars that wait out pacing
     connectionTimeout: 120_000,
-    // for the request to arrive
-    requestTimeout: 15_000,
-    keepAliveTimeout: 72_000,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.idleMs,
+    // a missing Host is answered by us, like everything that is wrong
+    http: {
+      headersTimeout: limits.headersMs,
+      connectionsCheckingInterval: checkEveryMs,
+      requireHostHeader: false,
+    },
     // requests that were accepted while we close are still answered, with our headers
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -44,7 +58,11 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
     frameworkErrors: (error, request, reply) => {
       const body = problemOf(error);
       const plain = reply as FastifyReply;
-      plain.headers(timingHeaders(request.id, 0)).code(body.status).type(problemType).send(body);
+      plain
+        .headers({ ...timingHeaders(request.id, 0), ...Object.fromEntries(safeHeaders) })
+        .code(body.status)
+        .type(problemType)
+        .send(body);
     },
   });
   server.setValidatorCompiler(compileValidator);
@@ -52,14 +70,28 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
   server.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   addJsonParser(server);
   addErrors(server);
-  addNotFound(server);
+  const limiter = addRateLimits(server, limits);
+  addNotFound(server, limiter);
   addTiming(server, options.onHttpTiming);
   addRefusedUpgrades(server);
+  addRefusedExpectations(server);
+  boundConnections(server.server, limits);
   const access = new Access(options);
-  addSecurity(server, options, access);
+  addSecurity(server, { ...options, ...limits }, access, limiter);
   const streams = new Streams(options, access, server.log);
+  server.decorate('streams', streams);
   server.register(websocket, {
-    options: { maxPayload: streams.limits.maxMessageBytes, perMessageDeflate: false },
+    options: {
+      maxPayload: streams.limits.maxMessageBytes,
+      perMessageDeflate: false,
+      maxFragments: 256,
+      maxBufferedChunks: 4096,
+    },
+    // too big, not UTF-8, gone: the protocol has answered already, and no client shall fill the log with it
+    errorHandler: (error, socket, request) => {
+      request.log.debug({ err: error }, 'stream broken');
+      setTimeout(() => socket.terminate(), lastWordMs).unref();
+    },
     preClose: (done) => {
       streams.close().then(() => done(), done);
     },
@@ -70,12 +102,16 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
       await addDocs(scope, options);
     }
     const routes = scope.withTypeProvider() as unknown as Server;
-    addHealth(routes, options, streams);
+    addHealth(routes, options);
     addOrders(routes, options);
     addTrading(routes, options);
     addReading(routes, options);
     addMarket(routes, options);
-    addStream(scope, streams);
+    addStream(scope, streams, limiter);
+    // after the route's own checks: keys and versions that are no WebSocket's
+    scope.websocketServer.on('wsClientError', (error, socket) =>
+      sendProblem(socket, problem('bad-request', error.message)),
+    );
   });
   return server;
 }
@@ -84,19 +120,16 @@ const problemType = 'application/problem+json; charset=utf-8';
 
 /** JSON only. An empty body is no body, so that `DELETE` with a Content-Type is no error. */
 function addJsonParser(server: FastifyInstance): void {
-  const parse = server.getDefaultJsonParser('error', 'error');
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser(jsonType, { parseAs: 'string' }, (request, body, done) => {
+  server.addContentTypeParser(jsonType, { parseAs: 'string' }, (_request, body, done) => {
     const text = String(body);
     if (text.length === 0) {
       done(null, undefined);
       return;
     }
-    parse(request, text, (error, value) => {
-      if (error) {
-        done(new ProblemError(problem('malformed-json', 'the body could not be parsed as JSON')), undefined);
-      } else done(null, value);
-    });
+    const value = parseJson(text);
+    if (value !== undefined) done(null, value);
+    else done(new ProblemError(problem('malformed-json', 'the body could not be parsed as JSON')), undefined);
   });
 }
 
@@ -117,19 +150,34 @@ function addRefusedUpgrades(server: FastifyInstance): void {
   });
 }
 
+/** An expectation that we do not know would be answered without a word of ours. */
+function addRefusedExpectations(server: FastifyInstance): void {
+  server.server.on('checkExpectation', (raw: IncomingMessage, answer: ServerResponse) => {
+    const body = problem('expectation-failed', 'leave the Expect header out');
+    const headers = { ...timingHeaders(requestIdOf(raw), 0), ...Object.fromEntries(safeHeaders) };
+    answer.writeHead(body.status, { ...headers, 'Content-Type': problemType, Connection: 'close' });
+    answer.end(JSON.stringify(body));
+  });
+}
+
 /** Bytes that are no HTTP request never reach a route; they get the same kind of answer. */
 function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const body = problemOfConnection(error.code);
+  sendProblem(socket, problemOfConnection(error.code));
+}
+
+/** The last words to a socket that no request owns. */
+function sendProblem(socket: Duplex, body: Problem): void {
   const text = JSON.stringify(body);
   const headers = {
     'Content-Type': problemType,
     'Content-Length': String(Buffer.byteLength(text)),
     Connection: 'close',
     ...timingHeaders(crypto.randomUUID(), 0),
+    ...Object.fromEntries(safeHeaders),
   };
   const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   socket.end(`HTTP/1.1 ${body.status} ${body.title}\r\n${head.join('\r\n')}\r\n\r\n${text}`);
@@ -137,7 +185,7 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
 
 function problemOfConnection(code: string | undefined): Problem {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return problem('request-timeout', 'the request was not complete within 15 s');
+    return problem('request-timeout', 'the request did not arrive in time');
   }
   if (code === 'HPE_HEADER_OVERFLOW') return problem('headers-too-large', 'send at most 16 KiB of headers');
   return problem('bad-request', 'this is not an HTTP/1.1 request');

@@ -1,8 +1,11 @@
 /** `GET /v1/stream`: accepts clients, reads their messages, keeps their heartbeat, says goodbye. */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
 import type { RawData, WebSocket } from 'ws';
 import { inTurns } from './fan-out.ts';
+import { parseJson } from './json.ts';
+import { type Limiter, tooMany } from './limits.ts';
 import type { HttpOptions, StreamLimits } from './options.ts';
 import { invalid, ProblemError, problem } from './problems.ts';
 import { type Access, bearerOf, type Scope } from './security.ts';
@@ -18,6 +21,7 @@ const usualLimits: StreamLimits = {
   heartbeatMs: 5000,
   authMs: 10_000,
   maxClients: 2000,
+  maxUnauthenticated: 200,
   maxMessageBytes: 64 * 1024,
   messagesPerSecond: 100,
   maxSubscriptions: 64,
@@ -119,9 +123,9 @@ export class Streams implements StreamStatus {
   }
 
   /** Takes over a socket that was just upgraded. `scopes`: what its Authorization header allows. */
-  accept(socket: WebSocket, scopes: readonly Scope[]): void {
+  accept(socket: WebSocket, scopes: readonly Scope[], countFailure: () => void = () => {}): void {
     const client = new StreamClient(socket, scopes, this.limits);
-    if (this.#closing || this.#clients.size >= this.limits.maxClients) {
+    if (this.#closing || !this.#hasRoom(scopes)) {
       client.close(this.#closing ? closeCodes.shutdown : closeCodes.tryLater, 'no room');
       return;
     }
@@ -132,7 +136,9 @@ export class Streams implements StreamStatus {
         : setTimeout(() => {
             if (client.scopes.length === 0) client.close(closeCodes.unauthenticated, 'not authenticated');
           }, this.limits.authMs);
-    socket.on('message', (data, isBinary) => this.#hear(client, data, isBinary));
+    socket.on('message', (data, isBinary) => this.#hearSafely(client, data, isBinary, countFailure));
+    // answered by the protocol itself, and no cheaper for us than a message
+    socket.on('ping', () => this.#countMessage(client));
     socket.once('close', (code) => {
       if (deadline) clearTimeout(deadline);
       client.stopAll();
@@ -167,12 +173,34 @@ export class Streams implements StreamStatus {
     await Promise.race([Promise.all(clients.map((client) => client.gone)), after(goodbyeMs)]);
   }
 
-  #hear(client: StreamClient, data: RawData, isBinary: boolean): void {
-    if (!client.open) return;
-    if (!client.takeMessage()) {
-      client.close(closeCodes.tooMany, `at most ${this.limits.messagesPerSecond} messages per second`);
-      return;
+  /** Those who have not said who they are get few places, so that they never take everybody's. */
+  #hasRoom(scopes: readonly Scope[]): boolean {
+    if (this.#clients.size >= this.limits.maxClients) return false;
+    if (scopes.length > 0) return true;
+    let strangers = 0;
+    for (const client of this.#clients) strangers += client.scopes.length === 0 ? 1 : 0;
+    return strangers < this.limits.maxUnauthenticated;
+  }
+
+  #countMessage(client: StreamClient): boolean {
+    if (!client.open) return false;
+    if (client.takeMessage()) return true;
+    client.close(closeCodes.tooMany, `at most ${this.limits.messagesPerSecond} messages per second`);
+    return false;
+  }
+
+  /** A fault of ours costs one client its connection, never the process. */
+  #hearSafely(client: StreamClient, data: RawData, isBinary: boolean, countFailure: () => void): void {
+    try {
+      this.#hear(client, data, isBinary, countFailure);
+    } catch (error) {
+      this.#log.error({ err: error, session: client.sessionId }, 'a message failed');
+      client.close(closeCodes.internal, `the failure is in the log under session ${client.sessionId}`);
     }
+  }
+
+  #hear(client: StreamClient, data: RawData, isBinary: boolean, countFailure: () => void): void {
+    if (!this.#countMessage(client)) return;
     const message = isBinary ? null : parse(data);
     const type = message?.type;
     if (message === null || typeof type !== 'string' || !Object.hasOwn(messageChecks, type)) {
@@ -181,7 +209,7 @@ export class Streams implements StreamStatus {
     }
     switch (type as keyof typeof messageChecks) {
       case 'auth':
-        this.#authenticate(client, message);
+        this.#authenticate(client, message, countFailure);
         break;
       case 'subscribe':
         this.#subscribe(client, message);
@@ -197,7 +225,7 @@ export class Streams implements StreamStatus {
     }
   }
 
-  #authenticate(client: StreamClient, message: Message): void {
+  #authenticate(client: StreamClient, message: Message, countFailure: () => void): void {
     const { value, errors } = messageChecks.auth(message);
     if (errors) {
       client.refuse('ack', message.id, invalid(errors));
@@ -205,6 +233,7 @@ export class Streams implements StreamStatus {
     }
     const scopes = this.access.scopesOf(value.token);
     if (scopes.length === 0) {
+      countFailure();
       client.refuse('ack', value.id, problem('unauthenticated', 'this token is not known'));
       client.close(closeCodes.unauthenticated, 'not authenticated');
       return;
@@ -327,7 +356,7 @@ export class Streams implements StreamStatus {
 }
 
 /** The route. Hosts and origins were checked by the hooks before any upgrade. */
-export function addStream(server: FastifyInstance, streams: Streams): void {
+export function addStream(server: FastifyInstance, streams: Streams, limiter: Limiter): void {
   const upgrades = new WeakMap<IncomingMessage, FastifyRequest>();
   server.websocketServer.on('headers', (headers, raw) => {
     const request = upgrades.get(raw);
@@ -339,17 +368,21 @@ export function addStream(server: FastifyInstance, streams: Streams): void {
   server.route({
     method: 'GET',
     url: '/v1/stream',
-    schema: { hide: true },
-    onRequest: (request, _reply, done) => {
+    // a token in the query would end up in histories and logs: nothing is taken from there
+    schema: { hide: true, querystring: Type.Object({}, { additionalProperties: false }) },
+    onRequest: async (request) => {
       upgrades.set(request.raw, request);
-      const wrong = bearerOf(request) !== null && scopesOf(streams, request).length === 0;
-      done(wrong ? new ProblemError(problem('unauthenticated', 'this token is not known')) : undefined);
+      if (bearerOf(request) === null || scopesOf(streams, request).length > 0) return;
+      const wait = await limiter.countFailure(request);
+      throw wait === null
+        ? new ProblemError(problem('unauthenticated', 'this token is not known'))
+        : tooMany(wait);
     },
     handler: () => {
       throw new ProblemError(problem('upgrade-required', 'open it as a WebSocket'), { Upgrade: 'websocket' });
     },
     wsHandler: (socket, request) => {
-      streams.accept(socket, scopesOf(streams, request));
+      streams.accept(socket, scopesOf(streams, request), () => void limiter.countFailure(request));
     },
   });
 }
@@ -364,12 +397,8 @@ interface Message {
 }
 
 function parse(data: RawData): Message | null {
-  try {
-    const value: unknown = JSON.parse(String(data));
-    return typeof value === 'object' && value !== null ? value : null;
-  } catch {
-    return null;
-  }
+  const value = parseJson(String(data));
+  return typeof value === 'object' && value !== null ? value : null;
 }
 
 function isJournalChannel(name: string): name is JournalChannelName {

@@ -51,7 +51,6 @@ export function addTiming(server: FastifyInstance, onTiming: (route: string, ms:
       'Server-Timing',
       reply.serverTiming ? `app;dur=${ms}, ${reply.serverTiming}` : `app;dur=${ms}`,
     );
-    raw.setHeader('X-Content-Type-Options', 'nosniff');
     done();
   });
 

@@ -31,7 +31,7 @@ export function addTrading(server: Server, { trading }: HttpOptions): void {
   server.put(
     '/v1/trading',
     {
-      config: { scope: 'trade' },
+      config: { scope: 'trade', rateLimit: false },
       schema: {
         tags,
         summary: 'Open, reduce only, or halt',
@@ -49,7 +49,7 @@ export function addTrading(server: Server, { trading }: HttpOptions): void {
   server.post(
     '/v1/kill',
     {
-      config: { scope: 'trade' },
+      config: { scope: 'trade', rateLimit: false },
       schema: {
         tags,
         summary: 'Halt, and cancel everything',
