@@ -69,6 +69,8 @@ const usualLimits: InspectorLimits = {
   unsentBytes: 4 * 1024 * 1024,
   stallMs: 30_000,
 };
+/** A machine is drawn whole. */
+const definitionLimits = { depth: 30, entries: 1_000, nodes: 50_000 };
 /** Actors that ended without a word are looked for when the registry has grown by so many. */
 const sweepEvery = 1_000;
 
@@ -299,13 +301,7 @@ export function createInspector(options: InspectorOptions): Inspector {
   function definitionOf(config: object): string {
     let text = definitions.get(config);
     if (text === undefined) {
-      text = JSON.stringify(config, (_key, value: unknown) =>
-        typeof value === 'function'
-          ? { type: value.name }
-          : typeof value === 'string'
-            ? pseudonyms.text(value)
-            : value,
-      );
+      text = JSON.stringify(pseudonyms.copy(config, definitionLimits));
       definitions.set(config, text);
     }
     return text;

@@ -9,18 +9,18 @@ export interface CopyLimits {
   readonly entries: number;
   /** of the whole copy */
   readonly nodes: number;
-  /** characters of one text */
-  readonly text: number;
 }
 
 export interface Pseudonyms {
   /** A copy that JSON can hold, at most as large as the limits say. Actors become their ids, errors their messages. */
-  copy(value: unknown): unknown;
+  copy(value: unknown, limits?: CopyLimits): unknown;
   /** The text with other names for accounts, and without secrets. */
   text(text: string): string;
 }
 
-const usualLimits: CopyLimits = { depth: 8, entries: 100, nodes: 2_000, text: 1_000 };
+const usualLimits: CopyLimits = { depth: 8, entries: 100, nodes: 2_000 };
+/** Characters of one text that are shown. */
+const textMax = 1_000;
 /** What a text may shrink by when accounts get other names: the cut must never leave half of an id. */
 const shrinkMax = 16;
 const namesMax = 256;
@@ -45,13 +45,7 @@ const wordOf = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, ''
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 /** `secrets`: texts that are never shown, wherever they stand; shorter than four characters they are ignored. */
-export function createPseudonyms({
-  secrets,
-  limits = usualLimits,
-}: {
-  readonly secrets: readonly string[];
-  readonly limits?: CopyLimits;
-}): Pseudonyms {
+export function createPseudonyms({ secrets }: { readonly secrets: readonly string[] }): Pseudonyms {
   /** by the id in lower case */
   const names = new Map<string, string>();
   /** ids that are replaced wherever they stand, also inside words */
@@ -87,11 +81,11 @@ export function createPseudonyms({
   function text(raw: string): string {
     const known = remembered.get(raw);
     if (known !== undefined) return known;
-    let shown = raw.length > limits.text * shrinkMax ? raw.slice(0, limits.text * shrinkMax) : raw;
+    let shown = raw.length > textMax * shrinkMax ? raw.slice(0, textMax * shrinkMax) : raw;
     if (secret) shown = shown.replace(secret, hidden);
     if (anywhere) shown = shown.replace(anywhere, nameOf);
     shown = shown.replace(usualForm, nameOf);
-    if (shown.length > limits.text) shown = `${shown.slice(0, limits.text)}…`;
+    if (shown.length > textMax) shown = `${shown.slice(0, textMax)}…`;
     if (raw.length <= 256) {
       if (remembered.size >= rememberedMax) remembered.clear();
       remembered.set(raw, shown);
@@ -101,11 +95,15 @@ export function createPseudonyms({
 
   function noteUnder(value: unknown): void {
     if (typeof value === 'string') note(value);
-    else if (Array.isArray(value)) for (const item of value.slice(0, limits.entries)) noteUnder(item);
+    else if (Array.isArray(value)) for (const item of value.slice(0, namesMax)) noteUnder(item);
   }
 
   /** A plain copy within the limits. Accounts keep their names in it, and are noted. */
-  function plain(value: unknown, depth: number, budget: { nodes: number }): unknown {
+  function plain(
+    value: unknown,
+    depth: number,
+    budget: { nodes: number; readonly entries: number },
+  ): unknown {
     budget.nodes -= 1;
     if (typeof value === 'bigint') return String(value);
     if (typeof value === 'function') return { type: value.name };
@@ -117,18 +115,18 @@ export function createPseudonyms({
     if (value instanceof Error) return { name: value.name, message: value.message };
     if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
     if (value instanceof Map)
-      return plain(Object.fromEntries(value.entries().take(limits.entries + 1)), depth, budget);
-    if (value instanceof Set) return plain([...value.values().take(limits.entries + 1)], depth, budget);
+      return plain(Object.fromEntries(value.entries().take(budget.entries + 1)), depth, budget);
+    if (value instanceof Set) return plain([...value.values().take(budget.entries + 1)], depth, budget);
     if (depth === 0 || budget.nodes <= 0) return Array.isArray(value) ? '[list]' : '[object]';
     if (Array.isArray(value)) {
-      const list = value.slice(0, limits.entries).map((item) => plain(item, depth - 1, budget));
+      const list = value.slice(0, budget.entries).map((item) => plain(item, depth - 1, budget));
       return value.length > list.length ? [...list, `[${value.length - list.length} more]`] : list;
     }
     const copy: Record<string, unknown> = {};
     let shown = 0;
     for (const key in value) {
       if (!Object.hasOwn(value, key)) continue;
-      if (shown === limits.entries || budget.nodes <= 0) {
+      if (shown === budget.entries || budget.nodes <= 0) {
         copy['…'] = '[more]';
         break;
       }
@@ -154,7 +152,11 @@ export function createPseudonyms({
     );
   }
 
-  return { copy: (value) => renamed(plain(value, limits.depth, { nodes: limits.nodes })), text };
+  return {
+    copy: (value, { depth, nodes, entries } = usualLimits) =>
+      renamed(plain(value, depth, { nodes, entries })),
+    text,
+  };
 }
 
 function patternOf(texts: readonly string[], flags: string): RegExp | null {
