@@ -16,6 +16,7 @@ import {
   type Handle,
   modify,
   noteRefusedId,
+  noteTrading,
   orderIdMax,
   raiseOrderId,
   renumber,
@@ -68,9 +69,7 @@ export const deskMachine = setup({
       return { shut: { reason, canCancel } };
     }),
     forgetWhyShut: assign({ shut: null }),
-    noteTrading: assign(({ event }) => ({
-      isHalted: (event as Extract<DeskEvent, { type: 'desk.tradingChanged' }>).isHalted,
-    })),
+    noteTrading: enqueueActions((args) => run(noteTrading, args)),
   },
 }).createMachine({
   id: 'desk',

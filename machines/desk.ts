@@ -120,7 +120,7 @@ export type DeskEvent =
   | { readonly type: 'desk.identify'; readonly clientId: number }
   | { readonly type: 'desk.raiseOrderId'; readonly orderId: number }
   /** halted: nothing goes out that the gate has not let through in this state */
-  | { readonly type: 'desk.tradingChanged'; readonly isHalted: boolean }
+  | { readonly type: 'desk.tradingChanged'; readonly isHalted: boolean; readonly at?: number }
   | {
       readonly type: 'desk.restored';
       /** open orders with their facts, oldest first */
@@ -193,8 +193,12 @@ type Operation =
   | { readonly kind: 'modify'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
   /** the same intent under a fresh order id */
   | { readonly kind: 'renumber'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
-  /** durable; waits until the bytes are handed to the socket */
-  | { readonly kind: 'dispatch'; readonly ids: readonly string[]; readonly waitingFor: readonly string[] };
+  /** durable; waits until the bytes are handed to the socket. Of a `redispatch` nobody waits for an answer */
+  | {
+      readonly kind: 'dispatch' | 'redispatch';
+      readonly ids: readonly string[];
+      readonly waitingFor: readonly string[];
+    };
 
 export interface DeskContext {
   readonly clientId: number;
@@ -438,7 +442,7 @@ export const settle: Handle = ({ context, event, view }, out) => {
 export const followVerdict: Handle = ({ context, event, view }, out) => {
   const { requestId, verdict, at } = event as Extract<GateReport, { type: 'gate.reviewed' }>;
   const operation = context.operations[requestId];
-  if (!operation || operation.kind === 'dispatch' || operation.kind === 'renumber') return;
+  if (!operation || 'waitingFor' in operation || operation.kind === 'renumber') return;
   const { kind, ids, records } = operation;
   if (verdict.verdict === 'approved') {
     if (kind === 'submit') for (const id of ids) out.toOrder(id, { type: 'order.approve', at });
@@ -473,14 +477,17 @@ export const followVerdict: Handle = ({ context, event, view }, out) => {
 export const followCommit: Handle = ({ context, event }, out) => {
   const { requestId, seqs } = event as Of<'journal.committed'>;
   const operation = context.operations[requestId];
-  if (!operation || operation.kind === 'dispatch') return;
+  if (!operation || 'waitingFor' in operation) return;
   const { kind, ids, records } = operation;
   const { [requestId]: _, ...operations } = context.operations;
   out.assign({
     operations:
-      kind === 'submit'
-        ? { ...operations, [requestId]: { kind: 'dispatch', ids, waitingFor: ids } }
-        : operations,
+      kind === 'modify'
+        ? operations
+        : {
+            ...operations,
+            [requestId]: { kind: kind === 'submit' ? 'dispatch' : 'redispatch', ids, waitingFor: ids },
+          },
   });
   for (const [index, { fact }] of records.entries())
     out.toOrder(fact.clientOrderId, { ...fact, seq: seqs[index] ?? 0 });
@@ -491,7 +498,7 @@ export const followCommit: Handle = ({ context, event }, out) => {
 export const followCommitFailure: Handle = ({ context, event, view }, out) => {
   const { requestId, message } = event as Of<'journal.failed'>;
   const operation = context.operations[requestId];
-  if (!operation || operation.kind === 'dispatch') return;
+  if (!operation || 'waitingFor' in operation) return;
   const { [requestId]: _, ...operations } = context.operations;
   const reason: Reason = { code: 'journal-unavailable', message };
   if (operation.kind === 'renumber') {
@@ -527,15 +534,27 @@ export const followDispatch: Handle = ({ context, event }, out) => {
   }
   if (what !== 'place') return;
   for (const [requestId, operation] of Object.entries(context.operations)) {
-    if (operation.kind !== 'dispatch' || !operation.waitingFor.includes(clientOrderId)) continue;
+    if (!('waitingFor' in operation) || !operation.waitingFor.includes(clientOrderId)) continue;
     const waitingFor = operation.waitingFor.filter((id) => id !== clientOrderId);
     const { [requestId]: _, ...operations } = context.operations;
     if (waitingFor.length > 0) {
       out.assign({ operations: { ...operations, [requestId]: { ...operation, waitingFor } } });
     } else {
       out.assign({ operations });
+      if (operation.kind === 'redispatch') continue;
       out.toSelf({ type: 'desk.settle', requestId, outcome: 'created', ids: operation.ids, reason: null });
     }
+  }
+};
+
+/** A halt reaches what waits for its turn: it must not leave any more, and half of a group must not stay behind. */
+export const noteTrading: Handle = ({ context, event }, out) => {
+  const { isHalted, at = 0 } = event as Of<'desk.tradingChanged'>;
+  out.assign({ isHalted });
+  if (!isHalted) return;
+  for (const operation of Object.values(context.operations)) {
+    if (!('waitingFor' in operation)) continue;
+    for (const id of operation.ids) out.toOrder(id, { type: 'order.cancel', at });
   }
 };
 

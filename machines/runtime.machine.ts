@@ -207,7 +207,7 @@ export const runtimeMachine = setup({
     }),
     journalTrading: enqueueActions(({ event, enqueue }) => {
       const { state, reasons, at } = event as Of<'trading.changed'>;
-      enqueue.sendTo('desk', { type: 'desk.tradingChanged', isHalted: state === 'halted' });
+      enqueue.sendTo('desk', { type: 'desk.tradingChanged', isHalted: state === 'halted', at });
       enqueue.sendTo('journal', {
         type: 'journal.append',
         entries: [{ kind: 'trading', at, state, reasons }],

@@ -341,12 +341,16 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     },
 
     async kill(message) {
+      // A halt that nobody will remember must not be reported.
+      const latched =
+        status().state === 'halted' ? null : nextRecord(runtime, ({ event }) => event === 'trading.changed');
       runtime.send({ type: 'gate.halt', reason: { code: 'kill', message }, at: now() });
       const doomed = openOrders();
       const fates = await cancelAll();
       withdraw(doomed, 'kill');
       // Whatever we do not know of must go as well.
       runtime.send({ type: 'tws.cancelAll' });
+      await latched;
       return fates;
     },
   };

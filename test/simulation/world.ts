@@ -108,6 +108,8 @@ export function play(plan: Plan, coverage: Coverage): Run {
   let isDiskFailing = false;
   let isCalm = false;
   let trading: TradingState = 'open';
+  /** what the next life finds: a state that was asked for as the process died may be lost with it */
+  let latched: TradingState = 'open';
   let requests = 0;
   let lives = 0;
   let wasSlow = false;
@@ -213,6 +215,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
 
   function bear(): Life {
     lives += 1;
+    trading = latched;
     wasSlow = dice.strikes('slowPacing');
     note('process', `life ${lives} begins`);
     observe({ type: 'born' });
@@ -243,6 +246,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
         for (const [index, entry] of written.entries()) {
           note('durable', describe(entry));
           noteCell(entry);
+          if (entry.kind === 'trading') latched = entry.state;
           observe({ type: 'durable', entry, seq: firstSeq + index });
         }
       },
