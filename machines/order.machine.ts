@@ -30,6 +30,16 @@ import {
 } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
 
+/** A fact after which nothing may be left to fill; otherwise the order stays where it is, or works. */
+const fillingFurther = [
+  { guard: 'completesOrder', target: 'filled', actions: 'record' },
+  { actions: 'record' },
+] as const;
+const fillingOrWorking = [
+  { guard: 'completesOrder', target: 'filled', actions: 'record' },
+  { target: 'working', actions: 'record' },
+] as const;
+
 export const orderMachine = setup({
   types: {
     context: {} as OrderContext,
@@ -365,10 +375,7 @@ export const orderMachine = setup({
       },
       on: {
         'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { target: 'working', actions: 'record' },
-        ],
+        'order.filled': fillingOrWorking,
         'order.modified': { target: 'working', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },
         'order.cancelled': { target: 'cancelled', actions: 'record' },
@@ -392,22 +399,10 @@ export const orderMachine = setup({
       tags: 'open',
       entry: { type: 'becomes', params: { state: 'working' } },
       on: {
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.filledAsStated': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.modified': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.incarnationEnded': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filled': fillingFurther,
+        'order.filledAsStated': fillingFurther,
+        'order.modified': fillingFurther,
+        'order.incarnationEnded': fillingFurther,
         'order.modifyRequested': { target: 'modifying', actions: ['record', 'placeChange'] },
         'order.endAnnounced': { actions: 'doubtAnnouncedEnd' },
         'order.cancel': { actions: 'noteCancelRequest' },
@@ -428,22 +423,13 @@ export const orderMachine = setup({
       entry: { type: 'becomes', params: { state: 'modifying' } },
       after: { ackTimeout: { actions: 'doubtUnanswered' } },
       on: {
-        'order.modified': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { target: 'working', actions: 'record' },
-        ],
-        'order.incarnationEnded': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.modified': fillingOrWorking,
+        'order.incarnationEnded': fillingFurther,
         'order.orphaned': { target: 'modifying', reenter: true, actions: ['record', 'placeChange'] },
         'order.modifyRequested': { actions: 'noteSurprise' },
         'order.modifyRejected': { target: 'working', actions: 'record' },
         'order.endAnnounced': { actions: 'doubtAnnouncedEnd' },
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filled': fillingFurther,
         'order.cancel': { actions: 'noteCancelRequest' },
         'order.cancelRequested': { target: 'cancelling', actions: ['record', 'sendCancel'] },
         'order.cancelled': { target: 'cancelled', actions: 'record' },
@@ -454,10 +440,7 @@ export const orderMachine = setup({
         'session.lost': { actions: ['noteSessionGone', 'doubtLostSession'] },
         'dispatch.withheld': { guard: 'concernsChange', actions: 'noteWithheld' },
         'evidence.completed': { guard: 'hasStatedFills', actions: 'acceptStatement' },
-        'order.filledAsStated': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filledAsStated': fillingFurther,
       },
     },
     cancelling: {
@@ -471,18 +454,9 @@ export const orderMachine = setup({
         ],
         'order.cancelled': { target: 'cancelled', actions: 'record' },
         'order.cancelRejected': { target: 'working', actions: 'record' },
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.filledAsStated': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.modified': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filled': fillingFurther,
+        'order.filledAsStated': fillingFurther,
+        'order.modified': fillingFurther,
         'order.cancel': {},
         'order.cancelRequested': {},
         'order.expired': { target: 'expired', actions: 'record' },
@@ -514,28 +488,16 @@ export const orderMachine = setup({
         },
       },
       on: {
-        'order.incarnationEnded': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.incarnationEnded': fillingFurther,
         'order.renumbered': { target: 'submitting', actions: ['record', 'adoptNumber', 'place'] },
         'order.accepted': [
           { guard: 'isAliveAndUnwanted', target: 'cancelling', actions: ['record', 'sendCancel'] },
           { guard: 'isAlive', target: 'working', actions: 'record' },
           { actions: 'record' },
         ],
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.filledAsStated': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
-        'order.modified': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filled': fillingFurther,
+        'order.filledAsStated': fillingFurther,
+        'order.modified': fillingFurther,
         'order.cancel': { actions: 'noteCancelRequest' },
         'order.cancelRequested': { actions: ['record', 'sendCancel'] },
         'order.cancelRejected': { actions: 'record' },
@@ -571,10 +533,7 @@ export const orderMachine = setup({
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'cancelled' } },
       on: {
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filled': fillingFurther,
         'order.expired': { target: 'expired', actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
@@ -585,10 +544,7 @@ export const orderMachine = setup({
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'expired' } },
       on: {
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.filled': fillingFurther,
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
         'order.cancel': {},
@@ -602,10 +558,7 @@ export const orderMachine = setup({
         'order.rejected': { actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { target: 'working', actions: 'record' },
-        ],
+        'order.filled': fillingOrWorking,
         'order.cancel': {},
       },
     },
@@ -614,10 +567,7 @@ export const orderMachine = setup({
       entry: { type: 'becomes', params: { state: 'denied' } },
       on: {
         'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
-        'order.filled': [
-          { guard: 'completesOrder', target: 'filled', actions: 'record' },
-          { target: 'working', actions: 'record' },
-        ],
+        'order.filled': fillingOrWorking,
         'order.cancel': {},
       },
     },
