@@ -195,6 +195,17 @@ describe('safety', () => {
     }
   });
 
+  test('a token that is too short beyond this machine stops the start, and is no more than a warning on it', () => {
+    for (const name of ['TRADE_TOKEN', 'READ_TOKEN']) {
+      expect(problemsOf({ HOST: '0.0.0.0', [name]: 'fifteen-letters' }).problems).toEqual([
+        { variable: name, detail: expect.stringContaining('is shorter than 16 characters') },
+      ]);
+      expect(problemsOf({ HOST: 'fd00::1', TRADE_TOKEN: secret, READ_TOKEN: 'r' }).problems).toHaveLength(1);
+      const { warnings } = loadConfig({ cwd, env: { [name]: 'fifteen-letters' } });
+      expect(warnings).toEqual([`${name} is shorter than 16 characters`]);
+    }
+  });
+
   test('loopback is 127/8, ::1 and localhost, nothing that resembles them', () => {
     for (const name of ['127.0.0.1', '127.1.2.3', '::1', 'localhost', '::ffff:127.0.0.1', 'LOCALHOST'])
       expect(isLoopback(name), name).toBe(true);

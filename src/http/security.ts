@@ -108,6 +108,10 @@ export function addSecurity(
   server.addHook('onSend', (_request, reply, _payload, done) => {
     // what a page sets for itself is written over these
     for (const [name, value] of safeHeaders) reply.raw.setHeader(name, value);
+    const policy = reply.getHeader('content-security-policy');
+    if (typeof policy === 'string' && !policy.includes('frame-ancestors')) {
+      reply.header('Content-Security-Policy', `${policy}; frame-ancestors 'none'`);
+    }
     done();
   });
 }

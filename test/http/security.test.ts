@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import type { HttpOptions } from '../../src/http/options.ts';
@@ -74,6 +76,20 @@ describe('hosts', () => {
     expect(await upgrade({ Host: host })).toBe(403);
   });
 
+  it.each([
+    ['::', 'anything.example', 200],
+    ['0:0:0:0:0:0:0:0', 'anything.example', 200],
+    ['::ffff:0.0.0.0', 'anything.example', 200],
+    ['fd00::1', '[fd00::1]:8000', 200],
+    ['fd00:0:0::1', '[fd00::1]', 200],
+    ['fd00::1', '[fd00::2]:8000', 403],
+    ['0:0:0:0:0:0:0:1', '[::1]:8000', 200],
+    ['::1', 'evil.example', 403],
+  ])('bound to %s, called %s: %i', async (host, name, status) => {
+    await start({ host, readToken: 'r' });
+    expect((await get('/health/live', { Host: name })).status).toBe(status);
+  });
+
   it('the address that we are bound to is ours; bound to all, tokens decide', async () => {
     await start({ host: 'desk.example', readToken: 'r' });
     expect((await get('/health/live', { Host: 'desk.example:8000' })).status).toBe(200);
@@ -123,6 +139,149 @@ describe('browser origins', () => {
   });
 });
 
+describe('what a foreign page can do without asking', () => {
+  it('is nothing: browsers tell whose page sent it, also without an Origin', async () => {
+    await start();
+    const from = (site: string, mode = 'no-cors', dest = 'image') => ({
+      'Sec-Fetch-Site': site,
+      'Sec-Fetch-Mode': mode,
+      'Sec-Fetch-Dest': dest,
+    });
+    for (const site of ['cross-site', 'same-site', 'nonsense']) {
+      expect(await get('/v1/quotes/AAPL', from(site))).toMatchObject({
+        status: 403,
+        code: 'origin-not-allowed',
+      });
+      expect((await get('/v1/orders', from(site, 'navigate', 'document'))).status).toBe(403);
+      expect((await get('/v1/kill', from(site, 'navigate', 'document'), 'POST')).status).toBe(403);
+      expect((await get('/', from(site, 'navigate', 'iframe'))).status).toBe(403);
+      expect(await upgrade(from(site, 'websocket', 'websocket'))).toBe(403);
+      // a link may lead to a page
+      expect((await get('/', from(site, 'navigate', 'document'))).status).toBe(200);
+    }
+    for (const site of ['same-origin', 'none'])
+      expect((await get('/v1/orders', from(site))).status).toBe(200);
+  });
+
+  it('forms send what is refused before it is read', async () => {
+    await start();
+    for (const type of [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+    ]) {
+      for (const path of ['/v1/orders', '/v1/kill', '/v1/trading']) {
+        const response = await fetch(running.url + path, {
+          method: path === '/v1/trading' ? 'PUT' : 'POST',
+          headers: { 'Content-Type': type },
+          body: '{"state":"open"}',
+        });
+        expect(response.status, `${type} to ${path}`).toBe(415);
+      }
+    }
+    expect(running.trading.status().state).toBe('open');
+  });
+
+  it('preflights of strangers are refused, and of those who are allowed say how', async () => {
+    await start({ allowedOrigins: ['https://desk.example'] });
+    const ask = { 'Access-Control-Request-Method': 'POST' };
+    const refused = await get('/v1/orders', { ...ask, Origin: 'https://evil.example' }, 'OPTIONS');
+    expect(refused.status).toBe(403);
+    expect(refused.headers['access-control-allow-origin']).toBeUndefined();
+    const open = await get('/v1/orders', { Origin: 'https://desk.example', 'Sec-Fetch-Site': 'cross-site' });
+    expect(open.status).toBe(200);
+    expect(open.headers['access-control-allow-credentials']).toBeUndefined();
+  });
+});
+
+describe('heads on which two readers could disagree', () => {
+  const raw = async (text: string) => {
+    const socket = connect(running.port, '127.0.0.1');
+    socket.end(text.replaceAll('\n', '\r\n'));
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data;
+    });
+    await once(socket, 'close');
+    return answer;
+  };
+
+  it.each([
+    'GET /v1/orders HTTP/1.1\nHost: localhost\nHost: evil.example\n\n',
+    'GET /v1/orders HTTP/1.1\nHost: localhost\nAuthorization: Bearer a\nAuthorization: Bearer b\n\n',
+    'GET /v1/orders HTTP/1.1\nHost: localhost\nOrigin: http://localhost\nOrigin: http://evil.example\n\n',
+    'GET /v1/orders HTTP/1.1\n\n',
+    'GET /v1/orders HTTP/1.0\n\n',
+    'POST /v1/orders HTTP/1.1\nHost: localhost\nContent-Length: 2\nTransfer-Encoding: chunked\n\n0\n\n',
+    'GET /v1/orders HTTP/1.1\nHost: localhost\nX: a\n b\n\n',
+  ])('%j is no request', async (text) => {
+    await start();
+    const answer = await raw(text);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('"code":"bad-request"');
+    expect(answer.toLowerCase()).toContain('x-content-type-options: nosniff');
+  });
+});
+
+describe('every answer', () => {
+  it('tells browsers not to guess, frame or tell, and nobody what serves it', async () => {
+    await start({ debug: true, readToken: 'reader' });
+    const answers = [
+      await get('/', {}),
+      await get('/v1/orders', { Authorization: 'Bearer reader' }),
+      await get('/v1/orders', {}),
+      await get('/nowhere', {}),
+      await get('/v1/orders/%zz', {}),
+      await get('/health', { Host: 'evil.example' }),
+      await get('/v1/stream', {}),
+      await get('/', { Expect: 'a miracle' }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 401, 404, 400, 403, 426, 417]);
+    for (const { headers } of answers) {
+      expect(headers['x-content-type-options']).toBe('nosniff');
+      expect(headers['referrer-policy']).toBe('no-referrer');
+      expect(headers['content-security-policy']).toContain("default-src 'none'");
+      expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
+      expect(headers['cross-origin-resource-policy']).toBe('same-origin');
+      expect(headers.server).toBeUndefined();
+      expect(headers['x-powered-by']).toBeUndefined();
+    }
+    expect(answers[1]?.headers['cache-control']).toBe('no-store');
+  });
+
+  it.each(['/docs/', '/redoc'])('the page %s may run and be framed by nothing else', async (path) => {
+    await start({ debug: true });
+    const response = await fetch(running.url + path);
+    const policy = response.headers.get('content-security-policy') ?? '';
+    expect(policy).toMatch(/default-src '(none|self)'/);
+    expect(policy).toMatch(/frame-ancestors '(none|self)'/);
+    expect(policy).not.toContain("script-src 'unsafe");
+  });
+
+  it('keeps our failures to ourselves', async () => {
+    await start();
+    running.reading.account = () => {
+      throw new Error(`secret of ${import.meta.filename}`);
+    };
+    running.trading.kill = () => Promise.reject(new TypeError('secret'));
+    for (const [method, path] of [
+      ['GET', '/v1/account'],
+      ['POST', '/v1/kill'],
+    ] as const) {
+      const response = await fetch(running.url + path, { method, headers: { 'X-Request-ID': 'r-1' } });
+      expect(response.status).toBe(500);
+      expect(response.headers.get('x-request-id')).toBe('r-1');
+      expect(await response.json()).toEqual({
+        type: 'urn:tws-runtime:problem:internal-error',
+        title: 'Something broke here',
+        status: 500,
+        code: 'internal-error',
+        detail: 'the failure is in the log under this X-Request-ID',
+      });
+    }
+  });
+});
+
 describe('tokens', () => {
   const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 
@@ -158,6 +317,17 @@ describe('tokens', () => {
     await start({ readToken: 'reader' });
     expect((await get('/v1/kill', bearer('reader'), 'POST')).status).toBe(403);
     expect((await get('/v1/kill', bearer(''), 'POST')).status).toBe(401);
+  });
+
+  it('are never taken from the query, and nothing is said of them', async () => {
+    await start({ readToken: 'reader', tradeToken: 'trader' });
+    for (const name of ['token', 'access_token', 'authorization']) {
+      expect((await get(`/v1/orders?${name}=trader`, {})).status).toBe(401);
+      expect((await get(`/v1/kill?${name}=trader`, {}, 'POST')).status).toBe(401);
+      const response = await fetch(`${running.url}/v1/stream?${name}=trader`);
+      expect(response.status).toBe(400);
+      expect(await response.text()).not.toContain('trader');
+    }
   });
 
   it('health and metrics need none', async () => {
