@@ -91,7 +91,14 @@ export interface HealthFacts {
     readonly differences: number;
   };
   readonly marketData: { readonly lastTickAt: number | null };
-  readonly clients: { readonly connected: number; readonly slow: number };
+  readonly clients: {
+    readonly connected: number;
+    readonly subscriptions: number;
+    /** get fewer beats than there are */
+    readonly slow: number;
+    /** closed because they took too little, ever */
+    readonly closedSlow: number;
+  };
   readonly redis: 'absent' | 'up' | 'down';
   readonly eventLoop: {
     readonly p99Ms: number;

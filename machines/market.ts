@@ -102,6 +102,8 @@ export interface ChangedRow {
   readonly key: string;
   readonly delta: string;
 }
+  /** ticks in it */
+  readonly merged: number;
 
 export interface Beat {
   /** ms since the epoch */

@@ -122,3 +122,4 @@ export function createProgram(options: ProgramOptions) {
     },
   };
 }
+      onSlowClient: (measure) => metrics.slowConsumers.add(measure),

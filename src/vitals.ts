@@ -19,7 +19,7 @@ export interface VitalsOptions {
 
 export function createVitals({ runtime, observer, metrics, config, now }: VitalsOptions) {
   const start = { configurationRead: true, journalReplayed: true, httpBound: false };
-  let clients = 0;
+  let clients = (): HealthFacts['clients'] => ({ connected: 0, subscriptions: 0, slow: 0, closedSlow: 0 });
   let report: HealthReport | null = null;
   let reportedAt = 0;
   let changed = true;
@@ -83,8 +83,8 @@ export function createVitals({ runtime, observer, metrics, config, now }: Vitals
         differences: runtime.child('audit').getSnapshot().context.book.open.length,
       },
       marketData: { lastTickAt: lastTickAt },
-      clients: { connected: clients, slow: 0 },
-      redis: config.redisUrl ? 'down' : 'absent',
+      clients: clients(),
+      ...redisFacts(),
       eventLoop: metrics.eventLoop(),
       executionLatency: { count: total.count, p99Ms: total.p99, budgetMs: config.maxLatencyMs },
     };
@@ -100,8 +100,15 @@ export function createVitals({ runtime, observer, metrics, config, now }: Vitals
       }
       return report;
     },
-    metricsJson: () => metrics.json(),
-    metricsText: () => metrics.text(),
+    metricsJson() {
+      const stream = clients();
+      metrics.clients(stream.connected);
+      return { ...metrics.json(), stream };
+    },
+    metricsText() {
+      metrics.clients(clients().connected);
+      return metrics.text();
+    },
   };
   return {
     port,
@@ -109,9 +116,9 @@ export function createVitals({ runtime, observer, metrics, config, now }: Vitals
       start.httpBound = true;
       changed = true;
     },
-    noteClients(connected: number): void {
-      clients = connected;
-      metrics.clients(connected);
+    /** Where the clients of the stream are counted. */
+    watchClients(figures: () => HealthFacts['clients']): void {
+      clients = figures;
     },
   };
 }

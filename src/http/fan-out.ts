@@ -1,15 +1,40 @@
-/** Sends to many without keeping the event loop: an order that arrives meanwhile is served between two chunks. */
-import { setImmediate } from 'node:timers/promises';
+/**
+ * Work for many clients, in slices of the event loop. One slice runs per turn whoever has work, so that an order that arrives
+ * meanwhile waits for one slice and never for a beat; those who have work take turns.
+ */
 
-/** Some 10 us per frame: a chunk holds the loop for well under a millisecond. */
-const chunk = 25;
+/** Some hundred frames. */
+const sliceMs = 1;
 
-/** Does `work` for each item in order; synchronously as long as they are few. */
+// Of the process, like the event loop that they share out.
+const waiting: (() => void)[] = [];
+let isScheduled = false;
+let sliceEndsAt = 0;
+
+/** Resolves at the beginning of a slice of one's own. */
+export function nextSlice(): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(beginSlice);
+  });
+}
+
+function beginSlice(): void {
+  const begin = waiting.shift();
+  isScheduled = begin !== undefined;
+  if (!begin) return;
+  sliceEndsAt = performance.now() + sliceMs;
+  begin();
+  setImmediate(beginSlice);
+}
+
+/** Does `work` for each item in order, beginning after what the event loop has read already. `items` may change meanwhile. */
 export async function inTurns<T>(items: Iterable<T>, work: (item: T) => void): Promise<void> {
-  let done = 0;
+  await nextSlice();
   for (const item of items) {
+    if (performance.now() >= sliceEndsAt) await nextSlice();
     work(item);
-    done += 1;
-    if (done % chunk === 0) await setImmediate();
   }
 }

@@ -160,6 +160,8 @@ export interface MarketPort {
   acquire(contract: Contract, key: string): { readonly key: string; release(): void };
   /** The newest row; undefined before the first tick. */
   quote(key: string): Quote | undefined;
+  /** What was last known of an instrument without a row, as `stale`; for showing alone. */
+  lastQuote?(key: string): Quote | undefined;
   /** Waits for the first row of an acquired key, at most so long; undefined when none came. */
   firstQuote(key: string, timeoutMs: number): Promise<Quote | { readonly failed: Reason } | undefined>;
   /** Shared: emits only when something changed. */
@@ -264,6 +266,8 @@ export interface HttpOptions {
   readonly httpLimits?: Partial<HttpLimits>;
   /** Called once per beat with the time from the beat to its last frame handed to a socket, in ms. */
   readonly onFanOut?: (ms: number, frames: number) => void;
+  /** Called for each beat that a client did not get, each time it gets fewer of them, and when it is closed for it. */
+  readonly onSlowClient?: (measure: 'skipped' | 'thinned' | 'closed') => void;
   /** Called with the time from request received to answer sent, in ms, for every request but probes. */
   readonly onHttpTiming: (route: string, ms: number) => void;
 }

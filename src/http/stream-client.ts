@@ -1,9 +1,11 @@
 /** One WebSocket: what it sent, what is unsent, how fast it takes frames. Knows nothing of channels. */
 import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { StreamLimits } from './options.ts';
 import type { Problem } from './problems.ts';
 import type { Scope } from './security.ts';
+import { writeTextFrame } from './text-frame.ts';
 
 /** One subscription of one client. `seq` is of the last frame sent. */
 export interface Subscription {
@@ -14,9 +16,18 @@ export interface Subscription {
   stop(): void;
 }
 
+/** One that may miss beats. */
+export interface ConflatedSubscription extends Subscription {
+  /** since the last notice */
+  skippedBeats: number;
+  /** `performance.now()` of its last notice */
+  noticedAt: number;
+}
+
 /** Our close codes; the others are the protocol's own. */
 export const closeCodes = {
   shutdown: 1001,
+  origin: 1008,
   internal: 1011,
   tryLater: 1013,
   badMessage: 4400,
@@ -31,6 +42,10 @@ const goodBeats = 100;
 const maxDivisor = 8;
 const terminateMs = 1000;
 const maxSilentHeartbeats = 6;
+const noticeMs = 1000;
+
+/** What was done to a client that does not drain. */
+export type SlowMeasure = 'skipped' | 'thinned' | 'closed';
 
 export class StreamClient {
   readonly sessionId = randomUUID();
@@ -40,7 +55,9 @@ export class StreamClient {
   readonly gone: Promise<void>;
   commandsInFlight = 0;
   readonly #socket: WebSocket;
+  readonly #connection: Socket;
   readonly #limits: StreamLimits;
+  readonly #onSlow: (measure: SlowMeasure) => void;
   #lastSubscription = 0;
   #tokens: number;
   #refilledAt = performance.now();
@@ -49,12 +66,22 @@ export class StreamClient {
   #divisor = 1;
   #taken = 0;
   #silentHeartbeats = 0;
+  #snapshotBytes = 0;
   #closing = false;
   #closedWith: number | null = null;
 
-  constructor(socket: WebSocket, scopes: readonly Scope[], limits: StreamLimits) {
+  /** `connection` is what carries `socket`. */
+  constructor(
+    socket: WebSocket,
+    connection: Socket,
+    scopes: readonly Scope[],
+    limits: StreamLimits,
+    onSlow: (measure: SlowMeasure) => void = () => {},
+  ) {
     this.#socket = socket;
+    this.#connection = connection;
     this.#limits = limits;
+    this.#onSlow = onSlow;
     this.#tokens = limits.messagesPerSecond * 2;
     this.scopes = scopes;
     this.gone = new Promise((resolve) => {
@@ -78,6 +105,11 @@ export class StreamClient {
     return this.#socket.bufferedAmount;
   }
 
+  /** Whether it has more to take than a client that keeps up. */
+  get clogged(): boolean {
+    return this.unsentBytes > this.#limits.skipAboveBytes;
+  }
+
   /** Whether it gets fewer beats than there are. */
   get slow(): boolean {
     return this.#clogged || this.#divisor > 1;
@@ -90,6 +122,37 @@ export class StreamClient {
 
   sendText(text: string): void {
     if (this.open) this.#socket.send(text);
+  }
+
+  /** `head` is ASCII and this client's own; the bytes of `tail` are shared by all that get them. */
+  sendShared(head: string, tail: Buffer): void {
+    if (this.open) writeTextFrame(this.#connection, head, tail);
+  }
+
+  /** What `work` sends leaves in one piece. */
+  together(work: () => void): void {
+    this.#connection.cork();
+    work();
+    this.#connection.uncork();
+  }
+
+  /** A snapshot may be larger than what a client is closed for: while it is on its way it does not count. */
+  sendSnapshot(head: string, tail: Buffer): void {
+    if (!this.open) return;
+    this.#snapshotBytes += tail.length;
+    writeTextFrame(this.#connection, head, tail, () => {
+      this.#snapshotBytes -= tail.length;
+    });
+  }
+
+  /** Tells how many beats a subscription did not get: now and then, not with every frame. */
+  noticeSkipped(subscription: ConflatedSubscription): void {
+    const { id, skippedBeats } = subscription;
+    const now = performance.now();
+    if (skippedBeats === 0 || now - subscription.noticedAt < noticeMs) return;
+    subscription.noticedAt = now;
+    subscription.skippedBeats = 0;
+    this.send({ type: 'notice', level: 'warn', code: 'slow-consumer', subscription: id, skippedBeats });
   }
 
   /** Resolves when the kernel took all that was sent before, or when the client is gone. */
@@ -126,9 +189,13 @@ export class StreamClient {
     if (!this.open) return false;
     if (this.checkStall()) {
       this.#taken = 0;
+      this.#onSlow('skipped');
       return false;
     }
-    if (number % this.#divisor !== 0) return false;
+    if (number % this.#divisor !== 0) {
+      this.#onSlow('skipped');
+      return false;
+    }
     this.#taken += 1;
     if (this.#taken >= goodBeats && this.#divisor > 1) {
       this.#taken = 0;
@@ -139,10 +206,13 @@ export class StreamClient {
 
   /** True while too much is unsent; closes a client that stays so. */
   checkStall(): boolean {
-    const clogged = this.unsentBytes > this.#limits.skipAboveBytes;
+    const { clogged } = this;
     const now = performance.now();
     if (clogged && !this.#clogged) this.#cloggedSince = now;
-    if (!clogged && this.#clogged) this.#divisor = Math.min(maxDivisor, this.#divisor * 2);
+    if (!clogged && this.#clogged) {
+      this.#divisor = Math.min(maxDivisor, this.#divisor * 2);
+      this.#onSlow('thinned');
+    }
     this.#clogged = clogged;
     if (clogged && now - this.#cloggedSince > this.#limits.stallMs) {
       this.close(closeCodes.slow, 'took nothing for too long');
@@ -152,7 +222,7 @@ export class StreamClient {
 
   /** For lossless channels: closes a client that cannot take them. It resumes with `after`. */
   checkLossless(): void {
-    if (this.unsentBytes > this.#limits.closeAboveBytes) {
+    if (this.unsentBytes - this.#snapshotBytes > this.#limits.closeAboveBytes) {
       this.close(closeCodes.slow, 'too much unsent: resume with after');
     }
   }
@@ -176,6 +246,7 @@ export class StreamClient {
     if (this.#closing) return;
     this.#closing = true;
     this.#closedWith = code;
+    if (code === closeCodes.slow) this.#onSlow('closed');
     this.#socket.close(code, reason);
     const timer = setTimeout(() => this.#socket.terminate(), terminateMs);
     this.#socket.once('close', () => clearTimeout(timer));

@@ -2,11 +2,10 @@
  * The lossless channels: every durable fact of a channel, in journal order, without hole or duplicate. A subscription reads the
  * journal until it has caught up and hears live records from then on; `cursor` is the last record it dealt with, whichever way.
  */
-import { setImmediate } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import type { JournalRecord } from '../../machines/journal.ts';
 import type { Order } from '../../machines/order.ts';
-import { inTurns } from './fan-out.ts';
+import { inTurns, nextSlice } from './fan-out.ts';
 import type { HealthPort, ReadingPort } from './options.ts';
 import { closeCodes, type StreamClient, type Subscription } from './stream-client.ts';
 
@@ -21,7 +20,18 @@ interface JournalSubscription extends Subscription {
   stopped: boolean;
 }
 
-const replayBatch = 100;
+/** The end of a frame that all who subscribe within a moment get. */
+interface Snapshot {
+  readonly journalSeq: number;
+  /** `performance.now()` */
+  readonly madeAt: number;
+  readonly tail: Buffer;
+}
+
+const replayBatch = 50;
+/** After a restart a thousand dashboards come back at once. */
+const sharedSnapshotMs = 50;
+const maxTailBytes = 4 * 1024 * 1024;
 /** Records that wait to be fanned out; beyond, subscriptions read them from the journal instead. */
 const maxQueued = 2000;
 const snapshotPage = 500;
@@ -33,6 +43,9 @@ export class JournalChannels {
   readonly #maxReplay: number;
   readonly #log: FastifyBaseLogger;
   readonly #subscriptions = new Set<JournalSubscription>();
+  readonly #tails = new Map<number, Buffer>();
+  #tailBytes = 0;
+  readonly #snapshots = new Map<JournalChannelName, Snapshot>();
   readonly #unlisten: () => void;
   #queue: JournalRecord[] = [];
   #sending = false;
@@ -73,7 +86,7 @@ export class JournalChannels {
     };
     this.#subscriptions.add(subscription);
     acknowledge(subscription.id, replays ? 'replay' : 'snapshot');
-    if (!replays) this.#sendSnapshot(subscription, lastSeq);
+    if (!replays) this.#sendSnapshot(subscription);
     this.#resume(subscription);
     return subscription;
   }
@@ -82,17 +95,17 @@ export class JournalChannels {
     return this.#reading.journal({ after: Number.MAX_SAFE_INTEGER, limit: 1 }).lastSeq;
   }
 
-  /** Rows as they are now: at least as new as `journalSeq`. */
-  #sendSnapshot(subscription: JournalSubscription, journalSeq: number): void {
+  /** Rows at least as new as its `journalSeq`: what came after that follows as events. */
+  #sendSnapshot(subscription: JournalSubscription): void {
+    const { client, channel, id, cursor } = subscription;
+    let snapshot = this.#snapshots.get(channel);
+    if (snapshot?.journalSeq !== cursor || performance.now() - snapshot.madeAt > sharedSnapshotMs) {
+      const rest = JSON.stringify({ ts: Date.now(), journalSeq: cursor, rows: this.#rowsOf(channel) });
+      snapshot = { journalSeq: cursor, madeAt: performance.now(), tail: Buffer.from(rest.slice(1)) };
+      this.#snapshots.set(channel, snapshot);
+    }
     subscription.seq = 1;
-    subscription.client.send({
-      type: 'snapshot',
-      subscription: subscription.id,
-      seq: 1,
-      ts: Date.now(),
-      journalSeq,
-      rows: this.#rowsOf(subscription.channel),
-    });
+    client.sendSnapshot(`{"type":"snapshot","subscription":${id},"seq":1,`, snapshot.tail);
   }
 
   #rowsOf(channel: JournalChannelName): readonly unknown[] {
@@ -127,16 +140,20 @@ export class JournalChannels {
   /** Between the read that finds the end and `live`, nothing else runs: no record can slip through. */
   async #catchUp(subscription: JournalSubscription): Promise<void> {
     const { client } = subscription;
+    // a large snapshot goes out before the facts that follow it are read
+    if (client.clogged) await client.flushed();
+    await nextSlice();
     while (!subscription.stopped && client.open) {
       const { records, lastSeq } = this.#reading.journal({ after: subscription.cursor, limit: replayBatch });
-      for (const record of records) this.#deliver(subscription, record, () => tailOf(record));
+      client.together(() => {
+        for (const record of records) this.#deliver(subscription, record);
+      });
       if (records.length === 0 || subscription.cursor >= lastSeq) {
         subscription.live = true;
         return;
       }
       await client.flushed();
-      // a socket that takes everything at once would otherwise keep the loop until the journal ends
-      await setImmediate();
+      await nextSlice();
     }
   }
 
@@ -157,36 +174,53 @@ export class JournalChannels {
 
   async #send(): Promise<void> {
     this.#sending = true;
-    for (let record = this.#queue.shift(); record; record = this.#queue.shift()) {
-      const current = record;
-      let tail: string | null = null;
-      await inTurns([...this.#subscriptions], (subscription) => {
-        if (!subscription.live || subscription.stopped) return;
-        this.#deliver(subscription, current, () => {
-          tail ??= tailOf(current);
-          return tail;
-        });
-        subscription.client.checkLossless();
-      });
-    }
+    await inTurns(this.#deliveries(), ({ subscription, record }) => {
+      if (!subscription.live || subscription.stopped) return;
+      this.#deliver(subscription, record);
+      subscription.client.checkLossless();
+    });
     this.#sending = false;
   }
 
-  #deliver(subscription: JournalSubscription, record: JournalRecord, tail: () => string): void {
+  *#deliveries() {
+    for (let record = this.#queue.shift(); record; record = this.#queue.shift()) {
+      for (const subscription of this.#subscriptions) yield { subscription, record };
+    }
+  }
+
+  #deliver(subscription: JournalSubscription, record: JournalRecord): void {
     if (record.seq <= subscription.cursor) return;
     subscription.cursor = record.seq;
     if (record.channel !== subscription.channel) return;
     subscription.seq += 1;
-    subscription.client.sendText(
-      `{"type":"event","subscription":${subscription.id},"seq":${subscription.seq},${tail()}`,
+    subscription.client.sendShared(
+      `{"type":"event","subscription":${subscription.id},"seq":${subscription.seq},`,
+      this.#tail(record),
     );
+  }
+
+  /** The end of its frame, kept for the others: all hear of it now, and after a restart all ask for the same. */
+  #tail(record: JournalRecord): Buffer {
+    const known = this.#tails.get(record.seq);
+    if (known) return known;
+    const tail = tailOf(record);
+    this.#tails.set(record.seq, tail);
+    this.#tailBytes += tail.length;
+    for (const [seq, { length }] of this.#tails) {
+      if (this.#tailBytes <= maxTailBytes || seq === record.seq) break;
+      this.#tails.delete(seq);
+      this.#tailBytes -= length;
+    }
+    return tail;
   }
 }
 
 /** The part of a frame that is the same for every subscriber. */
-function tailOf({ seq, ts, event, payload }: JournalRecord): string {
+function tailOf({ seq, ts, event, payload }: JournalRecord): Buffer {
   const rest = JSON.stringify(payload).slice(1);
-  return `"journalSeq":${seq},"ts":${ts},"event":${JSON.stringify(event)}${rest === '}' ? rest : `,${rest}`}`;
+  return Buffer.from(
+    `"journalSeq":${seq},"ts":${ts},"event":${JSON.stringify(event)}${rest === '}' ? rest : `,${rest}`}`,
+  );
 }
 
 function everyRow<T>(

@@ -1,17 +1,17 @@
 /** The conflated channel of quotes: a snapshot, then one frame per beat with the newest of what changed. */
-import type { Beat, Quote } from '../../machines/market.ts';
+import type { Beat, ChangedRow } from '../../machines/market.ts';
 import { inTurns } from './fan-out.ts';
 import { type NamedContract, readInstrument } from './instrument-input.ts';
 import type { MarketPort } from './options.ts';
 import { invalid, type Problem, problem } from './problems.ts';
-import type { StreamClient, Subscription } from './stream-client.ts';
+import type { ConflatedSubscription, StreamClient, Subscription } from './stream-client.ts';
 
-/** One set of keys, shared by all subscriptions to just these: their rows are joined once per beat. */
+/** One set of keys, shared by all subscriptions to just these: the end of their frames is made once per beat. */
 class Watchlist {
   readonly keys: ReadonlySet<string>;
   users = 0;
   #beat: Beat | null = null;
-  #text = '';
+  #tail: Buffer | null = null;
 
   constructor(keys: readonly string[]) {
     this.keys = new Set(keys);
@@ -24,27 +24,30 @@ class Watchlist {
       : [...rows.keys()].filter((key) => this.keys.has(key));
   }
 
-  textOf(beat: Beat): string {
+  /** What a frame with the rows of this beat ends with; null when none of them changed. */
+  tailOf(beat: Beat): Buffer | null {
     if (this.#beat !== beat) {
       this.#beat = beat;
-      this.#text = this.changed(beat)
-        .map((key) => beat.rows.get(key)?.delta)
-        .join(',');
+      const rows = this.changed(beat).map((key) => beat.rows.get(key)?.delta);
+      this.#tail = rows.length === 0 ? null : tailOf(beat.ts, rows.join(','));
     }
-    return this.#text;
+    return this.#tail;
   }
 }
 
-interface QuoteSubscription extends Subscription {
+function tailOf(ts: number, rows: string): Buffer {
+  return Buffer.from(`"ts":${ts},"rows":[${rows}]}`);
+}
+
+interface QuoteSubscription extends ConflatedSubscription {
   readonly client: StreamClient;
   readonly watchlist: Watchlist;
   /** number of the newest beat that its snapshot contains */
   readonly since: number;
-  /** keys that changed in beats that it did not get */
-  readonly missed: Set<string>;
-  skippedBeats: number;
-  /** `performance.now()` of its last notice */
-  noticedAt: number;
+  /** keys that changed in beats that it did not get, with the ticks in them */
+  readonly missed: Map<string, number>;
+  /** keys whose row in the snapshot was only remembered: no field of it may outlive the first living row */
+  readonly remembered: Set<string>;
   stopped: boolean;
 }
 
@@ -54,7 +57,6 @@ export interface QuoteKeys {
 }
 
 const firstQuoteMs = 10_000;
-const noticeMs = 1000;
 
 export class QuoteChannel {
   readonly #market: MarketPort;
@@ -116,7 +118,8 @@ export class QuoteChannel {
       client,
       watchlist,
       since: this.#number,
-      missed: new Set(),
+      missed: new Map(),
+      remembered: new Set(),
       seq: 0,
       skippedBeats: 0,
       noticedAt: Number.NEGATIVE_INFINITY,
@@ -131,14 +134,26 @@ export class QuoteChannel {
     };
     this.#subscriptions.add(subscription);
     acknowledge(subscription.id, keys, rejected);
-    const quotes = keys.map((key) => this.#market.quote(key));
-    const rows = quotes.filter((quote): quote is Quote => quote !== undefined);
-    subscription.seq = 1;
-    client.send({ type: 'snapshot', subscription: subscription.id, seq: 1, ts: Date.now(), rows });
-    keys.forEach((key, index) => {
-      if (quotes[index] === undefined) void this.#watchFirst(subscription, key);
-    });
+    this.#sendSnapshot(subscription, Date.now());
+    for (const key of keys) {
+      if (this.#market.quote(key) === undefined) void this.#watchFirst(subscription, key);
+    }
     return subscription;
+  }
+
+  /** Every row as it is now; of instruments without one what was last known of them. */
+  #sendSnapshot(subscription: QuoteSubscription, ts: number): void {
+    const { client, id, watchlist, remembered } = subscription;
+    remembered.clear();
+    const rows = [...watchlist.keys].flatMap((key) => {
+      const row = this.#market.quote(key);
+      if (row) return [row];
+      const last = this.#market.lastQuote?.(key);
+      if (last) remembered.add(key);
+      return last ? [last] : [];
+    });
+    subscription.seq += 1;
+    client.send({ type: 'snapshot', subscription: id, seq: subscription.seq, ts, rows });
   }
 
   /** A line that the broker refuses never makes a row: its subscribers are told. */
@@ -165,14 +180,15 @@ export class QuoteChannel {
   #merge(older: Beat, newer: Beat): Beat {
     const rows = new Map(older.rows);
     for (const [key, row] of newer.rows) {
-      rows.set(key, rows.has(key) ? { key, delta: this.#fullRow(key) ?? row.delta } : row);
+      const before = rows.get(key);
+      rows.set(key, before ? joined(before, row) : row);
     }
     return { ts: newer.ts, rows };
   }
 
-  #fullRow(key: string): string | undefined {
+  #fullRow(key: string, merged: number): string | undefined {
     const quote = this.#market.quote(key);
-    return quote && JSON.stringify(quote);
+    return quote && JSON.stringify({ ...quote, merged });
   }
 
   async #send(): Promise<void> {
@@ -182,7 +198,7 @@ export class QuoteChannel {
       this.#pending = null;
       const number = this.#number;
       let frames = 0;
-      await inTurns([...this.#subscriptions], (subscription) => {
+      await inTurns(this.#subscriptions, (subscription) => {
         if (!subscription.stopped && subscription.since < number) {
           frames += this.#deliver(subscription, beat, number) ? 1 : 0;
         }
@@ -197,38 +213,35 @@ export class QuoteChannel {
     const { client, watchlist, missed } = subscription;
     if (!client.takesBeat(number)) {
       const changed = watchlist.changed(beat);
-      for (const key of changed) missed.add(key);
+      for (const key of changed) missed.set(key, (missed.get(key) ?? 0) + (beat.rows.get(key)?.merged ?? 0));
       if (changed.length > 0) subscription.skippedBeats += 1;
       return false;
     }
-    if (subscription.skippedBeats > 0) this.#notice(subscription);
-    const text = missed.size === 0 ? watchlist.textOf(beat) : this.#caughtUp(subscription, beat);
-    if (text === '') return false;
+    client.noticeSkipped(subscription);
+    if ([...subscription.remembered].some((key) => this.#market.quote(key))) {
+      missed.clear();
+      this.#sendSnapshot(subscription, beat.ts);
+      return true;
+    }
+    const tail = missed.size === 0 ? watchlist.tailOf(beat) : this.#caughtUp(subscription, beat);
+    if (tail === null) return false;
     subscription.seq += 1;
-    client.sendText(
-      `{"type":"update","subscription":${subscription.id},"seq":${subscription.seq},"ts":${beat.ts},"rows":[${text}]}`,
-    );
+    client.sendShared(`{"type":"update","subscription":${subscription.id},"seq":${subscription.seq},`, tail);
     return true;
   }
 
   /** Whole rows for the keys whose changes were skipped, changes for the others. */
-  #caughtUp({ watchlist, missed }: QuoteSubscription, beat: Beat): string {
-    const rows: (string | undefined)[] = [...missed].map((key) => this.#fullRow(key));
-    for (const key of watchlist.changed(beat)) {
+  #caughtUp({ watchlist, missed }: QuoteSubscription, beat: Beat): Buffer | null {
+    const changed = watchlist.changed(beat);
+    const rows = [...missed].map(([key, merged]) =>
+      this.#fullRow(key, merged + (beat.rows.get(key)?.merged ?? 0)),
+    );
+    for (const key of changed) {
       if (!missed.has(key)) rows.push(beat.rows.get(key)?.delta);
     }
     missed.clear();
-    return rows.filter((row) => row !== undefined).join(',');
-  }
-
-  /** A client that gets every other beat is told now and then, not with every frame. */
-  #notice(subscription: QuoteSubscription): void {
-    const { client, id, skippedBeats } = subscription;
-    const now = performance.now();
-    if (now - subscription.noticedAt < noticeMs) return;
-    subscription.noticedAt = now;
-    subscription.skippedBeats = 0;
-    client.send({ type: 'notice', level: 'warn', code: 'slow-consumer', subscription: id, skippedBeats });
+    const text = rows.filter((row) => row !== undefined).join(',');
+    return text === '' ? null : tailOf(beat.ts, text);
   }
 
   /** What was skipped is sent even when nothing moves any more. */
@@ -255,4 +268,11 @@ export class QuoteChannel {
     watchlist.users -= 1;
     if (watchlist.users === 0) this.#watchlists.delete([...watchlist.keys].sort().join('\n'));
   }
+}
+
+/** Two beats of one row as one: the newest of each field, all ticks counted. */
+function joined(older: ChangedRow, newer: ChangedRow): ChangedRow {
+  const merged = older.merged + newer.merged;
+  const delta = JSON.stringify({ ...JSON.parse(older.delta), ...JSON.parse(newer.delta), merged });
+  return { key: newer.key, delta, merged };
 }

@@ -1,8 +1,8 @@
 /** Conflated channels of small tables that are read, compared and sent at the beat: `actors`, `pnl`. */
 import { inTurns } from './fan-out.ts';
-import type { StreamClient, Subscription } from './stream-client.ts';
+import type { ConflatedSubscription, StreamClient, Subscription } from './stream-client.ts';
 
-interface RowSubscription extends Subscription {
+interface RowSubscription extends ConflatedSubscription {
   readonly client: StreamClient;
   /** it missed a change: the next frame is a snapshot */
   behind: boolean;
@@ -40,6 +40,8 @@ export class RowChannel<T> {
       client,
       seq: 0,
       behind: true,
+      skippedBeats: 0,
+      noticedAt: Number.NEGATIVE_INFINITY,
       stopped: false,
       stop: () => {
         subscription.stopped = true;
@@ -53,7 +55,7 @@ export class RowChannel<T> {
     }
     this.#subscriptions.add(subscription);
     acknowledge(subscription.id);
-    this.#send(subscription, [...this.#texts.values()].join(','), '');
+    this.#send(subscription, frameTail([...this.#texts.values()]));
     return subscription;
   }
 
@@ -70,29 +72,37 @@ export class RowChannel<T> {
     this.#texts = texts;
     this.#number += 1;
     const idle = changed.length === 0 && removed.length === 0;
-    const rows = changed.join(',');
-    const tail = removed.length > 0 ? `,"removed":${JSON.stringify(removed)}` : '';
-    let whole: string | null = null;
+    const update = frameTail(changed, removed);
+    let snapshot: Buffer | null = null;
     this.#sending = true;
-    await inTurns([...this.#subscriptions], (subscription) => {
+    await inTurns(this.#subscriptions, (subscription) => {
+      const { client } = subscription;
       if (subscription.stopped || (idle && !subscription.behind)) return;
-      if (!subscription.client.takesBeat(this.#number)) {
+      if (!client.takesBeat(this.#number)) {
         subscription.behind = true;
+        subscription.skippedBeats += 1;
         return;
       }
-      whole ??= [...texts.values()].join(',');
-      this.#send(subscription, subscription.behind ? whole : rows, tail);
+      client.noticeSkipped(subscription);
+      if (subscription.behind) snapshot ??= frameTail([...texts.values()]);
+      this.#send(subscription, subscription.behind && snapshot ? snapshot : update);
     });
     this.#sending = false;
   }
 
-  #send(subscription: RowSubscription, rows: string, tail: string): void {
+  #send(subscription: RowSubscription, tail: Buffer): void {
     const type = subscription.behind ? 'snapshot' : 'update';
-    const rest = subscription.behind ? '' : tail;
     subscription.behind = false;
     subscription.seq += 1;
-    subscription.client.sendText(
-      `{"type":"${type}","subscription":${subscription.id},"seq":${subscription.seq},"ts":${Date.now()},"rows":[${rows}]${rest}}`,
+    subscription.client.sendShared(
+      `{"type":"${type}","subscription":${subscription.id},"seq":${subscription.seq},`,
+      tail,
     );
   }
+}
+
+/** The end of a frame, the same for all that get it. */
+function frameTail(rows: readonly string[], removed: readonly string[] = []): Buffer {
+  const rest = removed.length > 0 ? `,"removed":${JSON.stringify(removed)}` : '';
+  return Buffer.from(`"ts":${Date.now()},"rows":[${rows.join(',')}]${rest}}`);
 }

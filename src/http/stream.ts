@@ -1,5 +1,6 @@
 /** `GET /v1/stream`: accepts clients, reads their messages, keeps their heartbeat, says goodbye. */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RawData, WebSocket } from 'ws';
@@ -40,17 +41,21 @@ const goodbyeMs = 1500;
 
 /** What health says of the clients. */
 export interface StreamFigures {
-  readonly connections: number;
+  readonly connected: number;
   readonly subscriptions: number;
   /** clients that get fewer beats than there are */
   readonly slow: number;
   /** clients closed because they took too little, ever */
   readonly closedSlow: number;
-  /** RFC 3339; since when there are slow clients, or none; null: since the start */
-  readonly since: string | null;
 }
 export interface StreamStatus {
   figures(): StreamFigures;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    streams: StreamStatus & { close(): Promise<void> };
+  }
 }
 
 export class Streams implements StreamStatus {
@@ -66,8 +71,8 @@ export class Streams implements StreamStatus {
   readonly #heartbeat: NodeJS.Timeout;
   #closing = false;
   #closedSlow = 0;
-  #hadSlow = false;
-  #since: string | null = null;
+  readonly #requests: { readonly client: StreamClient; readonly message: Message }[] = [];
+  #subscribing = false;
 
   constructor(options: HttpOptions, access: Access, log: FastifyBaseLogger) {
     const { reading, market, health, beatMs } = options;
@@ -97,7 +102,7 @@ export class Streams implements StreamStatus {
     this.#closers = [this.#quotes, this.#journal, actors, pnl].map((channel) => () => channel.close());
     this.#heartbeat = setInterval(() => {
       const now = Date.now();
-      void inTurns([...this.#clients], (client) => client.heartbeat(now));
+      void inTurns(this.#clients, (client) => client.heartbeat(now));
     }, this.limits.heartbeatMs);
     this.#heartbeat.unref();
   }
@@ -109,22 +114,17 @@ export class Streams implements StreamStatus {
       subscriptions += client.subscriptions.size;
       slow += client.slow ? 1 : 0;
     }
-    if (slow > 0 !== this.#hadSlow) {
-      this.#hadSlow = slow > 0;
-      this.#since = new Date().toISOString();
-    }
-    return {
-      connections: this.#clients.size,
-      subscriptions,
-      slow,
-      closedSlow: this.#closedSlow,
-      since: this.#since,
-    };
+    return { connected: this.#clients.size, subscriptions, slow, closedSlow: this.#closedSlow };
   }
 
-  /** Takes over a socket that was just upgraded. `scopes`: what its Authorization header allows. */
-  accept(socket: WebSocket, scopes: readonly Scope[], countFailure: () => void = () => {}): void {
-    const client = new StreamClient(socket, scopes, this.limits);
+  /** Takes over a socket that was just upgraded, and the connection under it. `scopes`: what its Authorization header allows. */
+  accept(
+    socket: WebSocket,
+    connection: Socket,
+    scopes: readonly Scope[],
+    countFailure: () => void = () => {},
+  ): void {
+    const client = new StreamClient(socket, connection, scopes, this.limits, this.#options.onSlowClient);
     if (this.#closing || !this.#hasRoom(scopes)) {
       client.close(this.#closing ? closeCodes.shutdown : closeCodes.tryLater, 'no room');
       return;
@@ -194,9 +194,13 @@ export class Streams implements StreamStatus {
     try {
       this.#hear(client, data, isBinary, countFailure);
     } catch (error) {
-      this.#log.error({ err: error, session: client.sessionId }, 'a message failed');
-      client.close(closeCodes.internal, `the failure is in the log under session ${client.sessionId}`);
+      this.#fail(client, error);
     }
+  }
+
+  #fail(client: StreamClient, error: unknown): void {
+    this.#log.error({ err: error, session: client.sessionId }, 'a message failed');
+    client.close(closeCodes.internal, `the failure is in the log under session ${client.sessionId}`);
   }
 
   #hear(client: StreamClient, data: RawData, isBinary: boolean, countFailure: () => void): void {
@@ -212,13 +216,14 @@ export class Streams implements StreamStatus {
         this.#authenticate(client, message, countFailure);
         break;
       case 'subscribe':
-        this.#subscribe(client, message);
+        this.#requests.push({ client, message });
+        if (!this.#subscribing) void this.#subscribeInTurns();
         break;
       case 'unsubscribe':
         this.#unsubscribe(client, message);
         break;
       case 'ping':
-        client.send({ type: 'pong', id: message.id ?? null, serverTime: Date.now() });
+        this.#ping(client, message);
         break;
       case 'command':
         void this.#command(client, message);
@@ -242,6 +247,26 @@ export class Streams implements StreamStatus {
     client.send({ type: 'ack', id: value.id, ok: true, scopes });
   }
 
+  #ping(client: StreamClient, message: Message): void {
+    const { value, errors } = messageChecks.ping(message);
+    if (errors) client.refuse('ack', message.id, invalid(errors));
+    else client.send({ type: 'pong', id: value.id ?? null, serverTime: Date.now() });
+  }
+
+  /** A snapshot is work: when a thousand dashboards come back at once, orders pass between them. */
+  async #subscribeInTurns(): Promise<void> {
+    this.#subscribing = true;
+    await inTurns(drained(this.#requests), ({ client, message }) => {
+      if (!client.open) return;
+      try {
+        this.#subscribe(client, message);
+      } catch (error) {
+        this.#fail(client, error);
+      }
+    });
+    this.#subscribing = false;
+  }
+
   #subscribe(client: StreamClient, message: Message): void {
     const { value, errors } = messageChecks.subscribe(message);
     if (errors) {
@@ -251,6 +276,11 @@ export class Streams implements StreamStatus {
     if (!this.#allowed(client, 'read', 'ack', value.id)) return;
     if (client.subscriptions.size >= this.limits.maxSubscriptions) {
       const detail = `at most ${this.limits.maxSubscriptions} subscriptions: unsubscribe from another`;
+      client.refuse('ack', value.id, problem('too-many-requests', detail));
+      return;
+    }
+    if (client.clogged) {
+      const detail = 'take what was sent before you ask for more';
       client.refuse('ack', value.id, problem('too-many-requests', detail));
       return;
     }
@@ -266,6 +296,12 @@ export class Streams implements StreamStatus {
       client.refuse('ack', id, invalid([{ pointer, detail }]));
       return undefined;
     };
+    if (seq !== undefined && !isJournalChannel(channel)) {
+      return refuse(
+        '/after',
+        `${journalChannels.join(', ')} resume; others begin with a snapshot: leave it out`,
+      );
+    }
     if (channel === 'quotes') {
       if (!keys) return refuse('/keys', 'is required: the instruments to watch');
       if (keys.length > this.limits.maxKeys) return refuse('/keys', `at most ${this.limits.maxKeys} keys`);
@@ -382,7 +418,12 @@ export function addStream(server: FastifyInstance, streams: Streams, limiter: Li
       throw new ProblemError(problem('upgrade-required', 'open it as a WebSocket'), { Upgrade: 'websocket' });
     },
     wsHandler: (socket, request) => {
-      streams.accept(socket, scopesOf(streams, request), () => void limiter.countFailure(request));
+      streams.accept(
+        socket,
+        request.raw.socket,
+        scopesOf(streams, request),
+        () => void limiter.countFailure(request),
+      );
     },
   });
 }
@@ -394,6 +435,10 @@ function scopesOf(streams: Streams, request: FastifyRequest): readonly Scope[] {
 interface Message {
   readonly type?: unknown;
   readonly id?: unknown;
+}
+
+function* drained<T>(queue: T[]): Generator<T> {
+  for (let item = queue.shift(); item !== undefined; item = queue.shift()) yield item;
 }
 
 function parse(data: RawData): Message | null {

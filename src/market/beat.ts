@@ -61,7 +61,8 @@ export class Pulse {
       const age = Math.max(0, ts - cell.oldestAt);
       this.latency.add(age, ts);
       this.options.onRowAge?.(age);
-      rows.set(cell.key, { key: cell.key, delta: cell.takeDelta() });
+      const { key, merged } = cell;
+      rows.set(key, { key, delta: cell.takeDelta(), merged });
     });
     return { ts, rows };
   }

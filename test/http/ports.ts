@@ -371,7 +371,7 @@ export class MemoryMarket implements MarketPort {
     const ts = Date.now();
     const rows = [...this.#dirty].map(([key, changed]) => {
       const delta = JSON.stringify({ key, ...Object.fromEntries(changed), merged: changed.size, ts });
-      return [key, { key, delta }] as const;
+      return [key, { key, delta, merged: changed.size }] as const;
     });
     this.#dirty.clear();
     this.beat$.next({ ts, rows: new Map(rows) });
