@@ -10,6 +10,7 @@ import {
   type DiscrepancySubject,
   emptyDiscrepancies,
   type Finding,
+  uncertainPositions,
   withFindings,
 } from './discrepancy.ts';
 import type { LedgerReport } from './ledger.machine.ts';
@@ -219,7 +220,8 @@ function state(
 ): DiscrepancyBook {
   const { book, raised, resolved } = withFindings(context.book, subject, findings, how, at);
   if (book !== context.book) enqueue.assign({ book });
-  if (raised.length === 0 && resolved.length === 0) return book;
+  const isAsCertain = uncertainPositions(book).length === uncertainPositions(context.book).length;
+  if (raised.length === 0 && resolved.length === 0 && isAsCertain) return book;
   const standing = standingOf({ ...context, book });
   enqueue.assign({ keptAt: at });
   enqueue.sendParent({ type: 'audit.differed', raised, resolved, book, standing, at });

@@ -31,6 +31,8 @@ export interface Finding {
   readonly subject: DiscrepancySubject;
   /** figures and times that show it, by name */
   readonly evidence: Readonly<Record<string, string | number | null>>;
+  /** true: the difference stands, but the position itself is beyond doubt by now */
+  readonly isCertain?: true;
 }
 
 /** How a difference ended. */
@@ -92,7 +94,7 @@ export function withFindings(
   const resolved: Discrepancy[] = [];
   for (const each of concerned) {
     const found = findings.find(({ code }) => code === each.code);
-    if (found) lasting.push({ ...each, evidence: found.evidence });
+    if (found) lasting.push({ ...found, firstSeen: each.firstSeen, done: null });
     else resolved.push({ ...each, done: { at: now, how } });
   }
   const raised = findings
@@ -112,8 +114,10 @@ export function withFindings(
 export const uncertainPositions = (
   book: Pick<DiscrepancyBook, 'open'>,
 ): readonly { readonly account: string; readonly instrument: string }[] =>
-  book.open.flatMap(({ subject }) =>
-    subject.kind === 'position' ? [{ account: subject.account, instrument: subject.instrument }] : [],
+  book.open.flatMap(({ subject, isCertain }) =>
+    subject.kind === 'position' && !isCertain
+      ? [{ account: subject.account, instrument: subject.instrument }]
+      : [],
   );
 
 /** A difference as clients see it. `age` in ms: until now, or until it ended. */

@@ -6,12 +6,16 @@ import { type Contract, formatInstrument } from './instrument.ts';
 import {
   afterExecution,
   afterReport,
+  afterValuation,
   agreeingListsMin,
+  besideLists,
   type ExecutionRow,
   emptyPosition,
   explanationMs,
   findingsOf,
   isLate,
+  isPortfolioSettled,
+  isValuedOtherwise,
   type LedgerPosition,
   type PositionRow,
   portfolioDiffers,
@@ -126,8 +130,8 @@ const sameFigures = (a: LedgerPosition | undefined, b: LedgerPosition): boolean 
   a.confirmed === b.confirmed &&
   a.instrument === b.instrument;
 
-const isDoubtful = ({ codes, unexplained }: LedgerPosition): boolean =>
-  codes.length > 0 || !isZero(unexplained);
+const isDoubtful = (position: LedgerPosition): boolean =>
+  !isZero(position.unexplained) || findingsOf(position).some(({ isCertain }) => !isCertain);
 
 const isSameCodes = (a: readonly DiscrepancyCode[], b: readonly DiscrepancyCode[]): boolean =>
   a.length === b.length && a.every((code) => b.includes(code));
@@ -215,7 +219,11 @@ export const ledgerMachine = setup({
         ? before
         : weighed(
             context,
-            afterExecution(before, delta, execution.price, Date.parse(execution.executedAt), !known),
+            moved(
+              before,
+              afterExecution(before, delta, execution.price, Date.parse(execution.executedAt), !known),
+              at,
+            ),
           );
       enqueue.assign({
         executions: put(context.executions, family, row),
@@ -269,7 +277,7 @@ export const ledgerMachine = setup({
       const known = context.positions[key];
       if (!known && isZero(quantity)) return;
       const before = known ?? emptyPosition(account, instrument, tradedContract(contract));
-      const after = weighed(context, afterReport(before, quantity, averageCost, at));
+      const after = weighed(context, moved(before, afterReport(before, quantity, averageCost, at), at));
       enqueue.assign({ positions: { ...context.positions, [key]: after } });
       if (!sameFigures(known, after))
         report(enqueue, [{ type: 'position.changed', at, position: positionRow(after) }]);
@@ -290,7 +298,7 @@ export const ledgerMachine = setup({
       const changed: [LedgerPosition, LedgerPosition, DiscrepancyEnd][] = [];
       for (const [key, before] of Object.entries(context.positions)) {
         const [after, how] = compared(before, quantities.get(key), listed, context.opened);
-        const position = weighed({ isListed: true }, after);
+        const position = weighed({ isListed: true }, moved(before, after, at));
         positions[key] = position;
         changed.push([before, position, how]);
         if (!sameFigures(before, position))
@@ -322,11 +330,12 @@ export const ledgerMachine = setup({
       const known = context.positions[key];
       if (!known && isZero(quantity)) return;
       const before = known ?? emptyPosition(account, instrument, tradedContract(contract));
-      const portfolio = { quantity, at };
-      const after = weighed(context, { ...before, marketPrice, unrealizedPnl, realizedPnl, portfolio });
+      const valued = { ...before, marketPrice, unrealizedPnl, realizedPnl };
+      const after = weighed(context, afterValuation(valued, quantity, at));
       enqueue.assign({ positions: { ...context.positions, [key]: after } });
       reportCodes(enqueue, before, after, 'agreed', at);
-      if (after.codes.length > before.codes.length)
+      const isNews = after.portfolio?.since === at;
+      if (isNews && context.isListed && isValuedOtherwise(after))
         enqueue.sendParent({ type: 'evidence.wanted', why: 'the portfolio differs' } satisfies LedgerReport);
     }),
     learnName: enqueueActions(({ context, event, enqueue }) => {
@@ -388,8 +397,13 @@ function compared(
   opened: readonly string[],
 ): [LedgerPosition, DiscrepancyEnd] {
   const quantity = row?.quantity ?? '0';
-  // Reported since: the list says nothing about this position.
-  if (before.reported !== null && before.reported.at > (row ? at : since)) return [before, 'agreed'];
+  // Reported since: the list says nothing about this position. Its own row was a report as well, in the order of reading.
+  const { reported } = before;
+  const isOutdated = row
+    ? reported !== null &&
+      (reported.at > row.at || (reported.at === row.at && !equals(reported.quantity, row.quantity)))
+    : reported !== null && reported.at >= since;
+  if (isOutdated) return [before, 'agreed'];
   if (!equals(quantity, before.quantity)) {
     if (isLate(before, quantity, since)) return [{ ...before, confirmed: false, absences: 0 }, 'agreed'];
     const absences = before.absences + 1;
@@ -406,7 +420,8 @@ function compared(
     ...before,
     absences: 0,
     confirmed: true,
-    reported: { quantity, at: since },
+    reported: { quantity, at: Math.max(since, reported?.at ?? 0) },
+    portfolio: besideLists(before, since, at),
     codes: before.codes.filter((code) => code !== 'position-missing'),
   };
   if (isZero(agreed.unexplained) || agreed.unexplainedAt > executionsSince) return [agreed, 'agreed'];
@@ -422,6 +437,16 @@ function compared(
   return [taken(agreed), 'accepted'];
 }
 
+/** A quantity that has changed is another one for the lists to hold on to. */
+const moved = (before: LedgerPosition, after: LedgerPosition, at: number): LedgerPosition =>
+  equals(before.quantity, after.quantity)
+    ? after
+    : {
+        ...after,
+        movedAt: at,
+        portfolio: after.portfolio && { ...after.portfolio, since: at, lists: 0, isOutweighed: false },
+      };
+
 /** The position with what its figures alone say about its differences. */
 function weighed({ isListed }: Pick<LedgerContext, 'isListed'>, position: LedgerPosition): LedgerPosition {
   const isExplained = isZero(position.unexplained);
@@ -430,12 +455,16 @@ function weighed({ isListed }: Pick<LedgerContext, 'isListed'>, position: Ledger
     if (code === 'position-missing') return !isZero(position.quantity);
     return code !== 'portfolio-differs';
   });
-  if (isListed && portfolioDiffers(position)) codes.push('portfolio-differs');
+  // Named once, it stands until both say the same: a trade of ours does not settle it.
+  const isNamed = position.codes.includes('portfolio-differs') && !isPortfolioSettled(position);
+  if (isListed && (isNamed || portfolioDiffers(position))) codes.push('portfolio-differs');
   const doubt = isExplained ? null : position.doubt;
   return isSameCodes(codes, position.codes) && doubt === position.doubt
     ? position
     : { ...position, codes, doubt };
 }
+
+const isOutweighed = ({ portfolio }: LedgerPosition): boolean => portfolio?.isOutweighed ?? false;
 
 /** Says what differs now, when that is another than before. */
 function reportCodes(
@@ -445,7 +474,8 @@ function reportCodes(
   how: DiscrepancyEnd,
   at: number,
 ): void {
-  if (isSameCodes(before.codes, after.codes)) return;
+  const isAsCertain = isOutweighed(before) === isOutweighed(after);
+  if (isSameCodes(before.codes, after.codes) && isAsCertain) return;
   const { account, instrument } = after;
   enqueue.sendParent({
     type: 'ledger.differed',

@@ -59,11 +59,25 @@ export interface LedgerPosition extends PositionRow {
   readonly former: readonly Passed[];
   /** complete lists of the broker, in a row, that do not hold it */
   readonly absences: number;
-  /** the quantity that the broker's newest portfolio row values; null: none in this session */
-  readonly portfolio: { readonly quantity: Decimal; readonly at: number } | null;
+  /** what the broker's newest portfolio row says; null: none in this session */
+  readonly portfolio: PortfolioWord | null;
+  /** when the quantity last changed here */
+  readonly movedAt: number;
   /** when the broker's unexplained word began to be doubted, and how many complete lists in a row repeated it */
   readonly doubt: { readonly since: number; readonly repeats: number } | null;
   readonly codes: readonly DiscrepancyCode[];
+}
+
+/** The quantity that the broker's portfolio values, and what its lists of positions say to that. Times in ms since the epoch. */
+export interface PortfolioWord {
+  readonly quantity: Decimal;
+  /** of the newest row, and of the first that said the same */
+  readonly at: number;
+  readonly since: number;
+  /** complete lists, in a row, that were asked for after the first such row and hold on to another quantity */
+  readonly lists: number;
+  /** they did for so long that their word is taken: the portfolio is wrong, the position is not uncertain */
+  readonly isOutweighed: boolean;
 }
 
 interface Passed {
@@ -72,7 +86,6 @@ interface Passed {
 }
 
 export const positionPathMax = 200;
-const formerMax = 20;
 /** A report may show an execution whose own time stamp, in whole seconds, is this much later. */
 export const reportSlackMs = 2_000;
 /** The broker's positions may lag behind its executions for so long. */
@@ -103,6 +116,7 @@ export const emptyPosition = (account: string, instrument: string, contract: Con
   former: [],
   absences: 0,
   portfolio: null,
+  movedAt: 0,
   doubt: null,
   codes: [],
 });
@@ -133,8 +147,16 @@ function contained(
 ): LedgerPosition | null {
   const { unexplained, unexplainedAt, accepted, acceptedAt, reported } = position;
   if (reported === null) return null;
-  if (isPartOf(unexplained, unexplainedAt, delta, executedAt, isFirst))
-    return { ...position, unexplained: subtract(unexplained, delta) };
+  if (isPartOf(unexplained, unexplainedAt, delta, executedAt, isFirst)) {
+    const left = subtract(unexplained, delta);
+    // The broker's figure came past this quantity, too quickly for a report of its own.
+    const passed: Passed = { quantity: subtract(position.quantity, left), until: unexplainedAt };
+    return {
+      ...position,
+      unexplained: left,
+      former: isZero(left) ? position.former : [...position.former, passed].slice(-positionPathMax),
+    };
+  }
   if (isPartOf(accepted, acceptedAt, delta, executedAt, isFirst))
     return { ...position, accepted: subtract(accepted, delta) };
   // What happened well before a report is in it for certain.
@@ -162,7 +184,7 @@ export function afterExecution(
     quantity,
     averageCost: averageCostAfter(position, delta, price),
     path: [...position.path, passed].slice(-positionPathMax),
-    former: [...position.former, passed].slice(-formerMax),
+    former: [...position.former, passed].slice(-positionPathMax),
     confirmed: position.reported !== null && equals(position.reported.quantity, quantity),
   };
 }
@@ -210,25 +232,53 @@ export function afterReport(
     unexplainedAt: hasMoved ? at : position.unexplainedAt,
     path: [],
     former: hasMoved
-      ? [...position.former, { quantity: position.quantity, until: at }].slice(-formerMax)
+      ? [...position.former, { quantity: position.quantity, until: at }].slice(-positionPathMax)
       : position.former,
     confirmed: true,
     absences: 0,
   };
 }
 
-/** Whether the newest row of the portfolio values another quantity, and not merely one of minutes ago. */
-export function portfolioDiffers(position: LedgerPosition): boolean {
-  const { portfolio, quantity, former } = position;
-  return (
-    portfolio !== null &&
-    !equals(portfolio.quantity, quantity) &&
-    !former.some(
-      (passed) =>
-        equals(passed.quantity, portfolio.quantity) && portfolio.at < passed.until + portfolioLagMaxMs,
-    )
-  );
+/** The position after the broker's portfolio valued a quantity. */
+export function afterValuation(position: LedgerPosition, quantity: Decimal, at: number): LedgerPosition {
+  const { portfolio } = position;
+  const isSame = portfolio !== null && equals(portfolio.quantity, quantity);
+  return {
+    ...position,
+    portfolio: isSame ? { ...portfolio, at } : { quantity, at, since: at, lists: 0, isOutweighed: false },
+  };
 }
+
+/** What the portfolio says, after complete lists that were asked for at `since` and came at `at` agreed with us. */
+export function besideLists(
+  { portfolio, quantity }: LedgerPosition,
+  since: number,
+  at: number,
+): PortfolioWord | null {
+  if (portfolio === null) return null;
+  if (equals(portfolio.quantity, quantity)) return { ...portfolio, lists: 0, isOutweighed: false };
+  if (since <= portfolio.since) return portfolio;
+  const lists = portfolio.lists + 1;
+  const isOutweighed = lists >= 2 * agreeingListsMin && at >= portfolio.since + explanationMs;
+  return { ...portfolio, lists, isOutweighed };
+}
+
+/** Whether the portfolio values what we hold, or held minutes ago, or says nothing. */
+export const isPortfolioSettled = ({ portfolio, quantity, former }: LedgerPosition): boolean =>
+  portfolio === null ||
+  equals(portfolio.quantity, quantity) ||
+  former.some(
+    (passed) =>
+      equals(passed.quantity, portfolio.quantity) && portfolio.at < passed.until + portfolioLagMaxMs,
+  );
+
+/** Whether the newest row of the portfolio values another quantity, and is no older than ours. */
+export const isValuedOtherwise = (position: LedgerPosition): boolean =>
+  !isPortfolioSettled(position) && position.portfolio !== null && position.portfolio.at >= position.movedAt;
+
+/** It does, and lists of positions that were asked for since hold on to ours. One row may merely be ahead of them. */
+export const portfolioDiffers = (position: LedgerPosition): boolean =>
+  isValuedOtherwise(position) && (position.portfolio?.lists ?? 0) >= agreeingListsMin;
 
 /** What differs about a position at present, for people. */
 export const findingsOf = (position: LedgerPosition): readonly Finding[] => {
@@ -236,6 +286,7 @@ export const findingsOf = (position: LedgerPosition): readonly Finding[] => {
   return position.codes.map((code) => ({
     code,
     subject: { kind: 'position', account, instrument },
+    ...(code === 'portfolio-differs' && portfolio?.isOutweighed ? { isCertain: true as const } : {}),
     evidence: {
       ours: quantity,
       reported: reported?.quantity ?? null,

@@ -7,7 +7,7 @@ import {
   auditMachine,
   emptyStanding,
 } from '../../machines/audit.machine.ts';
-import type { Finding } from '../../machines/discrepancy.ts';
+import { type Finding, uncertainPositions } from '../../machines/discrepancy.ts';
 import type { Reconciliation } from '../../machines/reconciliation.machine.ts';
 import { matrix } from './matrix.ts';
 import { at as noon, order } from './orders.ts';
@@ -160,4 +160,32 @@ test('every state against every event', async () => {
     { type: 'audit.tick', at: noon },
   ];
   await expect(matrix(auditMachine, { states, events })).toMatchFileSnapshot('./audit.matrix.txt');
+});
+
+test('a difference that makes no position uncertain any more is told to whom it shut out, and stands', () => {
+  const audit = openAudit();
+  const valued = (certain: { readonly isCertain?: true }): AuditEvent => ({
+    type: 'ledger.differed',
+    account,
+    instrument: 'AAPL',
+    findings: [
+      {
+        code: 'portfolio-differs',
+        subject: { kind: 'position', account, instrument: 'AAPL' },
+        evidence: {},
+        ...certain,
+      },
+    ],
+    how: 'agreed',
+    at: noon,
+  });
+  audit.send(valued({}));
+  audit.send(valued({}));
+  audit.send(valued({ isCertain: true }));
+  const uncertain = audit.said.flatMap((report) =>
+    report.type === 'audit.differed' ? [uncertainPositions(report.book).length] : [],
+  );
+  expect(uncertain).toEqual([1, 0]);
+  expect(audit.told()).toEqual(['+portfolio-differs']);
+  expect(audit.open()).toEqual(['portfolio-differs']);
 });
