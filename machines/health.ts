@@ -102,6 +102,12 @@ export interface HealthFacts {
   readonly redis: 'absent' | 'up' | 'down';
   readonly eventLoop: {
     readonly p99Ms: number;
+  /** of a configured one: why it is not up, since when it is as it is, and its figures */
+  readonly redisStanding?: {
+    readonly reason: string | null;
+    readonly since: number;
+    readonly figures: Readonly<Record<string, unknown>>;
+  };
     readonly maxMs: number;
     /** since the loop last came round */
     readonly lastTurnAgeMs: number;
@@ -417,15 +423,19 @@ function judgeClients({ clients }: HealthFacts): Finding {
   };
 }
 
-function judgeRedis({ redis }: HealthFacts): Finding {
-  const detail = 'Redis does not answer; trading goes on without it';
+function judgeRedis({ redis, redisStanding }: HealthFacts): Finding {
+  const { reason = null, since, figures } = redisStanding ?? {};
+  const known = since === undefined ? {} : { since: toRfc3339(since) };
+  const detail = `Redis is of no use; trading goes on without it${reason === null ? '' : `: ${reason}`}`;
   return {
-    complaints: redis === 'down' ? [{ status: 'warn', code: 'redis-down', detail }] : [],
-    figures: { state: redis },
+    complaints: redis === 'down' ? [{ status: 'warn', code: 'redis-down', detail, ...known }] : [],
+    figures: { configured: redis !== 'absent', state: redis, reason, ...figures },
+    ...known,
   };
 }
 
-function judgeEventLoop({ eventLoop }: HealthFacts): Finding {
+function judgeEventLoop(facts: HealthFacts): Finding {
+  const { eventLoop } = facts;
   const complaints: Complaint[] = [];
   if (eventLoop.lastTurnAgeMs >= deadLoopMs) {
     const detail = `the event loop has not turned for ${deadLoopMs / 1_000} s or more`;

@@ -9,7 +9,6 @@ import { createLogger } from './log.ts';
 import { leavePid } from './pid-file.ts';
 import { createProgram, name, type Program, version } from './program.ts';
 
-const stopWithinMs = 10_000;
 const simulatorDeadlineMs = 10_000;
 const announceWithinMs = 5_000;
 
@@ -72,12 +71,29 @@ async function main(): Promise<void> {
     program.kill('SIGUSR2').catch((error: unknown) => log.error({ err: error }, 'the kill switch failed'));
   });
 
-  closeWithGrace({ delay: stopWithinMs, logger: log, skip: ['SIGUSR2'] }, async ({ err, signal }) => {
+  const { orders, deadlineMs } = config.stop;
+  const stopping = {
+    delay: deadlineMs,
+    logger: log,
+    skip: ['SIGUSR2' as const],
+    onSecondSignal: (signal: string) => {
+      log.warn(`second ${signal}: the journal is closed, nothing else is waited for`);
+      program.stopNow();
+    },
+    onTimeout: () => {
+      log.error(`the stop took longer than STOP_DEADLINE_MS=${deadlineMs}; the journal is closed as it is`);
+      program.stopNow();
+    },
+  };
+  closeWithGrace(stopping, async ({ err, signal }) => {
     if (err) log.fatal({ err }, 'stopping after an error');
-    else log.info({ signal }, 'stopping');
-    await program.stop();
+    else log.info({ signal, orders }, 'stopping');
+    const { remaining } = await program.stop({ orders: err ? 'leave' : orders, withinMs: deadlineMs });
     removePid();
     await simulator?.close();
+    if (remaining.length === 0) return log.info('stopped');
+    const detail = `the broker did not confirm the cancel of ${remaining.join(', ')}; the next start asks again`;
+    throw new Error(`stopped, but ${detail}`);
   });
 
   announce(program, log, config, endpoint, await program.start());

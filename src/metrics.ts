@@ -58,6 +58,8 @@ export interface Metrics {
   readonly slowConsumers: Tally<'skipped' | 'thinned' | 'closed'>;
   clients(connected: number): void;
   eventLoop(): EventLoopLag;
+  /** what came of the values and facts meant for Redis */
+  readonly redis: Tally<'written' | 'published' | 'refused' | 'dropped'>;
   /** Prometheus text. */
   text(): Promise<string>;
   /** The body of `/health/metrics`: latencies in ms over the window, rates per second, counters since the start. */
@@ -217,6 +219,12 @@ export function createMetrics({
   let connectedClients = 0;
 
   const loop = watchEventLoop(window);
+  const redis = tally(
+    'redis',
+    'tws_runtime_redis_commands_total',
+    'Values written to Redis and facts published there, or not',
+    'outcome',
+  );
   new Gauge({
     name: 'tws_runtime_event_loop_lag_p99_seconds',
     help: 'p99 of the delay of the event loop over the last minutes',
@@ -255,6 +263,7 @@ export function createMetrics({
     text: () => registry.metrics(),
     json: () => ({
       uptimeSeconds: round((now() - startedAt) / 1_000),
+    redis,
       windowSeconds: windowMs / 1_000,
       orderPath: {
         review: order.review.summary(),

@@ -1,6 +1,7 @@
 /** The parts of the process, put together: the actor tree, its face, and the way to start and stop both. */
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { type CachePatience, createCache } from './cache/cache.ts';
 import { steadyClock } from './clock.ts';
 import { type Config, secretsOf } from './config.ts';
 import { createServer } from './http/server.ts';
@@ -8,8 +9,9 @@ import { createInspector } from './inspector.ts';
 import { readMeters } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
-import { createReading } from './reading.ts';
+import { createReading, openPositions } from './reading.ts';
 import { createRuntime, type Patience } from './runtime.ts';
+import { openOrders, ordersToCancel, type StopOrderPolicy, withdrawOrders } from './stopping.ts';
 import { createTrading } from './trading.ts';
 import { createVitals } from './vitals.ts';
 
@@ -25,13 +27,32 @@ export interface ProgramOptions {
   /** ms since the epoch */
   readonly now?: () => number;
   readonly patience?: Patience;
+  readonly cachePatience?: CachePatience;
 }
+
+export interface StopOptions {
+  /** default: `leave` */
+  readonly orders?: StopOrderPolicy;
+  /** for all of it, ms; default 10,000 */
+  readonly withinMs?: number;
+}
+
+/** What a stop leaves behind. */
+export interface StopReport {
+  /** clientOrderIds of orders that should have been cancelled and were not in time */
+  readonly remaining: readonly string[];
+}
+
+/** Of the time for a stop, what the steps after the cancels may need. */
+const lastStepsMs = 3_000;
+/** For answers that are held to be given, before their connections are cut. */
+const lastAnswersMs = 1_000;
 
 export type Program = ReturnType<typeof createProgram>;
 
 /** Builds everything and replays the journal; nothing listens and nothing is connected before `start`. */
 export function createProgram(options: ProgramOptions) {
-  const { config, endpoint, log, now = steadyClock(), patience } = options;
+  const { config, endpoint, log, now = steadyClock(), patience, cachePatience } = options;
   const environment = config.gateway === 'simulated' ? 'simulated' : config.tradingMode;
   const metrics = createMetrics({ version, environment });
   const observer = createObserver({ now, log });
@@ -68,7 +89,25 @@ export function createProgram(options: ProgramOptions) {
     ...(patience ? { patience } : {}),
   });
   const stopMeters = readMeters(runtime, metrics);
-  const vitals = createVitals({ runtime, observer, metrics, config, now });
+  const cache = config.redisUrl
+    ? createCache({
+        url: config.redisUrl,
+        prefix: config.redisPrefix,
+        name,
+        version,
+        environment,
+        now,
+        log: log.child({ part: 'cache' }),
+        market: runtime.market,
+        journal: { onRecord: runtime.onRecord, lastSeq: () => runtime.journal.lastSeq() },
+        openOrders: () => openOrders(runtime),
+        positions: () => openPositions(runtime),
+        onCount: (outcome, count) => metrics.redis.add(outcome, count),
+        ...(cachePatience ? { patience: cachePatience } : {}),
+      })
+    : null;
+  const redisFigures = () => cache?.figures() ?? null;
+  const vitals = createVitals({ runtime, observer, metrics, config, redisFigures, now });
   const trading = createTrading({ runtime, metrics, now });
   const server = createServer(
     {
@@ -80,9 +119,11 @@ export function createProgram(options: ProgramOptions) {
       readyRequiresTws: config.readyRequiresTws,
       trading,
       reading: createReading(runtime, observer, now),
-      market: runtime.market,
+      // The gate asks the market itself: what is only remembered decides nothing.
+      market: cache ? { ...runtime.market, lastQuote: (key) => cache.lastQuote(key) } : runtime.market,
       health: vitals.port,
       onHttpTiming: (route, ms) => metrics.http(route, ms),
+      onSlowClient: (measure) => metrics.slowConsumers.add(measure),
       onFanOut: (ms) => {
         metrics.tickToClient.record(oldestTickMs + ms);
         oldestTickMs = 0;
@@ -90,6 +131,15 @@ export function createProgram(options: ProgramOptions) {
     },
     log.child({ part: 'http' }),
   );
+  vitals.watchClients(() => server.streams.figures());
+  let isFinished = false;
+  const finish = (): void => {
+    if (isFinished) return;
+    isFinished = true;
+    stopMeters();
+    runtime.stop();
+    metrics.close();
+  };
   return {
     runtime,
     metrics,
@@ -111,15 +161,29 @@ export function createProgram(options: ProgramOptions) {
     /** Halts, and cancels everything. */
     kill: (message: string) => trading.kill(message),
 
-    /** Shuts the desk, says goodbye to clients, writes what waits for the disk, and hangs up. */
-    async stop(): Promise<void> {
+    /**
+     * Not ready any more, then: no new orders, goodbye to streams, the policy for open orders, no more HTTP, and last the
+     * session and the journal. HTTP answers probes until the orders are settled.
+     */
+    async stop({ orders = 'leave', withinMs = 10_000 }: StopOptions = {}): Promise<StopReport> {
+      const endsAt = performance.now() + withinMs;
       runtime.drain();
+      await server.streams.close();
+      const forCancels = endsAt - performance.now() - Math.min(lastStepsMs, withinMs / 2);
+      const remaining = await withdrawOrders(runtime, ordersToCancel(runtime, orders), {
+        at: now(),
+        withinMs: Math.max(0, forCancels),
+      });
+      const cut = setTimeout(() => server.server.closeAllConnections(), lastAnswersMs);
       await server.close();
+      clearTimeout(cut);
       await inspector?.close();
-      stopMeters();
-      runtime.stop();
-      metrics.close();
+      finish();
+      await cache?.close();
+      return { remaining: remaining.map(({ clientOrderId }) => clientOrderId) };
     },
+
+    /** Ends the session and closes the journal, in this turn of the event loop. */
+    stopNow: finish,
   };
 }
-      onSlowClient: (measure) => metrics.slowConsumers.add(measure),

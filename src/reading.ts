@@ -2,7 +2,7 @@
 import { isZero } from '../machines/decimal.ts';
 import { discrepancyView } from '../machines/discrepancy.ts';
 import { isClosed } from '../machines/evidence.ts';
-import { positionRow } from '../machines/ledger.ts';
+import { type PositionRow, positionRow } from '../machines/ledger.ts';
 import type { Order } from '../machines/order.ts';
 import type { ReadingPort } from './http/options.ts';
 import type { Observer } from './observer.ts';
@@ -30,6 +30,15 @@ interface ConfirmedOrder extends Order {
 }
 
 const timeOrNull = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
+
+const positionsByKey = (runtime: Runtime) =>
+  Object.entries(runtime.child('ledger').getSnapshot().context.positions).filter(
+    ([, position]) => !isZero(position.quantity),
+  );
+
+/** Every position that is not flat. */
+export const openPositions = (runtime: Runtime): PositionRow[] =>
+  positionsByKey(runtime).map(([, position]) => positionRow(position));
 
 export function createReading(
   runtime: Runtime,
@@ -75,9 +84,7 @@ export function createReading(
     },
     executions: (query) => journal.executions(query),
     positions({ limit, after }) {
-      const rows = Object.entries(runtime.child('ledger').getSnapshot().context.positions)
-        .filter(([, position]) => !isZero(position.quantity))
-        .sort(([a], [b]) => (a < b ? -1 : 1));
+      const rows = positionsByKey(runtime).sort(([a], [b]) => (a < b ? -1 : 1));
       const start = after === null ? 0 : rows.findIndex(([key]) => key === decode(after)) + 1;
       if (after !== null && start === 0)
         throw new RangeError('after: not a cursor of this list, or its row is gone');

@@ -13,11 +13,13 @@ export interface VitalsOptions {
   readonly runtime: Runtime;
   readonly observer: Observer;
   readonly metrics: Metrics;
-  readonly config: Pick<Config, 'maxLatencyMs' | 'readyRequiresTws' | 'redisUrl'>;
+  readonly config: Pick<Config, 'maxLatencyMs' | 'readyRequiresTws'>;
+  /** null: no Redis is configured */
+  readonly redisFigures: () => CacheFigures | null;
   readonly now: () => number;
 }
 
-export function createVitals({ runtime, observer, metrics, config, now }: VitalsOptions) {
+export function createVitals({ runtime, observer, metrics, config, redisFigures, now }: VitalsOptions) {
   const start = { configurationRead: true, journalReplayed: true, httpBound: false };
   let clients = (): HealthFacts['clients'] => ({ connected: 0, subscriptions: 0, slow: 0, closedSlow: 0 });
   let report: HealthReport | null = null;
@@ -91,6 +93,14 @@ export function createVitals({ runtime, observer, metrics, config, now }: Vitals
   }
 
   const port: HealthPort = {
+  function redisFacts(): Pick<HealthFacts, 'redis' | 'redisStanding'> {
+    const figures = redisFigures();
+    if (figures === null) return { redis: 'absent' };
+    const { state, since, reason, ...rest } = figures;
+    const redisStanding = { reason, since, figures: { connection: state, ...rest } };
+    return { redis: state === 'up' ? 'up' : 'down', redisStanding };
+  }
+
     report() {
       const at = now();
       if (report === null || changed || at - reportedAt >= reportEveryMs) {

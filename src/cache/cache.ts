@@ -12,7 +12,7 @@ import type { JournalRecord } from '../../machines/journal.ts';
 import type { PositionRow } from '../../machines/ledger.ts';
 import type { Beat, Quote } from '../../machines/market.ts';
 import type { Order } from '../../machines/order.ts';
-import { lifetimes, type Names, namesUnder } from './keys.ts';
+import { lifetimes, longestText, type Names, namesUnder } from './keys.ts';
 import { type Command, type Connection, type Link, openLink } from './link.ts';
 import { LastQuotes } from './quotes.ts';
 import { Table } from './table.ts';
@@ -57,7 +57,7 @@ export interface CacheOptions {
 }
 
 export interface CacheFigures {
-  /** `refusing`: connected, but Redis does not take everything (full, no permission) */
+  /** `refusing`: connected, but not everything is taken (Redis is full, no permission, a row is too big) */
   readonly state: 'connecting' | 'up' | 'refusing' | 'down';
   /** of the state, ms since the epoch */
   readonly since: number;
@@ -86,8 +86,6 @@ const waitingQuotesMax = 2_000;
 /** A quote is published with every beat and kept once in this time: a warm start needs no more. */
 const saveQuoteEveryMs = 1_000;
 const savesPerBatch = 50;
-/** A text longer than this is not sent: a single value must not fill a Redis or hold up the others. */
-const longestText = 1_048_576;
 const goodbyeMs = 500;
 const scanCount = '1000';
 const scansMax = 1_000;
@@ -231,7 +229,8 @@ class RedisCache implements Cache {
         const isDue = performance.now() >= this.#heartbeatAt;
         if (isDue) await this.#beatHeart(connection);
         await this.#flush(connection);
-        this.#become(this.#refusal === null ? 'up' : 'refusing', this.#refusal);
+        const trouble = this.#refusal ?? this.#tooBig();
+        this.#become(trouble === null ? 'up' : 'refusing', trouble);
         if (this.#isClosing && this.#facts.length === 0) {
           await connection.run([['DEL', this.#names.runtime]]);
           return;
@@ -245,6 +244,11 @@ class RedisCache implements Cache {
       this.#facts = [];
       this.#farewell();
     }
+  }
+
+  #tooBig(): string | null {
+    const leftOut = this.#orders.leftOut + this.#positions.leftOut;
+    return leftOut === 0 ? null : `rows left out because they are longer than ${longestText}: ${leftOut}`;
   }
 
   #hasWork(): boolean {
@@ -296,10 +300,9 @@ class RedisCache implements Cache {
       table,
       commands: table.hasChanges ? table.takeChanges() : [],
     }));
-    const facts = this.#facts.splice(0, factsPerBatch);
     const commands = [
       ...tables.flatMap((each) => each.commands),
-      ...facts.map((fact): Command => ['PUBLISH', this.#names.factsChannel, textOf(fact)]),
+      ...this.#factsToPublish(),
       ...this.#quotesToPublish(),
       ...this.#quotesToSave(),
     ];
@@ -310,6 +313,13 @@ class RedisCache implements Cache {
       if (replies.slice(at, at + own.length).some((reply) => reply instanceof Error)) table.doubt();
       at += own.length;
     }
+  }
+
+  #factsToPublish(): Command[] {
+    const texts = this.#facts.splice(0, factsPerBatch).map(textOf);
+    const sent = texts.filter((text) => text.length <= longestText);
+    this.#count('dropped', texts.length - sent.length);
+    return sent.map((text) => ['PUBLISH', this.#names.factsChannel, text]);
   }
 
   #quotesToPublish(): Command[] {
@@ -348,15 +358,10 @@ class RedisCache implements Cache {
     if (refusal) throw new Refused(refusal.message);
   }
 
-  /** Replies in the order of the commands; a command that was too big or refused has an Error. */
+  /** Replies in the order of the commands; what Redis refused is an Error. */
   async #run(connection: Connection, commands: readonly Command[]): Promise<readonly unknown[]> {
-    const sent = commands.filter(isSendable);
-    if (sent.length < commands.length) {
-      this.#refusal = `a value above ${longestText} characters was left out`;
-      this.#count('dropped', commands.length - sent.length);
-    }
     const begun = performance.now();
-    const replies = sent.length > 0 ? await connection.run(sent) : [];
+    const replies = await connection.run(commands);
     this.#roundTripMs = Math.round((performance.now() - begun) * 1_000) / 1_000;
     let published = 0;
     let refused = 0;
@@ -364,13 +369,12 @@ class RedisCache implements Cache {
       if (reply instanceof Error) {
         refused += 1;
         this.#refusal = reply.message;
-      } else if (sent[index]?.[0] === 'PUBLISH') published += 1;
+      } else if (commands[index]?.[0] === 'PUBLISH') published += 1;
     });
     this.#count('published', published);
     this.#count('refused', refused);
     this.#count('written', replies.length - published - refused);
-    const rest = replies[Symbol.iterator]();
-    return commands.map((command) => (isSendable(command) ? rest.next().value : new Error('too big')));
+    return replies;
   }
 
   /** The quotes that a former process left. Bounded: a big Redis that others use as well is not read to its end. */
@@ -413,5 +417,3 @@ class RedisCache implements Cache {
 
 const textOf = ({ seq, ts, channel, event, payload }: JournalRecord): string =>
   JSON.stringify({ journalSeq: seq, ts, channel, event, ...payload });
-
-const isSendable = (command: Command): boolean => command.every((word) => word.length <= longestText);

@@ -10,6 +10,9 @@ export const lifetimes = {
   runtimeMs: 15_000,
 } as const;
 
+/** A longer text is not sent: a single value must not fill a Redis or hold up the others. */
+export const longestText = 1_048_576;
+
 /** Names under one prefix. Several runtimes on one Redis have a prefix each. */
 export function namesUnder(prefix: string) {
   return {

@@ -1,4 +1,5 @@
 /** A hash in Redis that follows a table of ours: changed rows by name, and the whole of it after a loss. */
+import { longestText } from './keys.ts';
 import type { Command } from './link.ts';
 
 export interface TableOptions<Row> {
@@ -11,14 +12,17 @@ export interface TableOptions<Row> {
   readonly lifetimeMs: number;
 }
 
-/** Rows of one command: a bigger one would hold our event loop and Redis for too long. */
-const chunk = 100;
+/** Of one command: a bigger one would hold our event loop and Redis for too long. */
+const rowsMax = 100;
+const lengthMax = 262_144;
 /** Changes that wait; beyond it the whole table is written instead. */
 const waitingMax = 5_000;
 
 export class Table<Row> {
   readonly #options: TableOptions<Row>;
   readonly #shown = new Set<string>();
+  /** rows that are too big to be shown */
+  readonly #leftOut = new Set<string>();
   #changed = new Map<string, Row>();
   #isWhole = false;
 
@@ -29,6 +33,11 @@ export class Table<Row> {
   /** Whether Redis can be missing more than the changes that wait. */
   get isWhole(): boolean {
     return this.#isWhole;
+  }
+
+  /** How many rows are too big to be shown. */
+  get leftOut(): number {
+    return this.#leftOut.size;
   }
 
   get hasChanges(): boolean {
@@ -50,23 +59,41 @@ export class Table<Row> {
   /** The commands that bring the hash up to the rows noted so far. */
   takeChanges(): Command[] {
     const { key, isShown, lifetimeMs } = this.#options;
-    const changed = this.#changed;
+    const changed = [...this.#changed];
     this.#changed = new Map();
-    const set: string[] = [];
-    const gone: string[] = [];
-    for (const [field, row] of changed) {
-      if (isShown(row)) {
-        set.push(field, JSON.stringify(row));
-        this.#shown.add(field);
-      } else if (this.#shown.delete(field)) gone.push(field);
-    }
-    const commands: Command[] = [];
-    for (let at = 0; at < set.length; at += 2 * chunk)
-      commands.push(['HSET', key, ...set.slice(at, at + 2 * chunk)]);
-    for (let at = 0; at < gone.length; at += chunk)
-      commands.push(['HDEL', key, ...gone.slice(at, at + chunk)]);
-    if (set.length > 0) commands.push(['PEXPIRE', key, String(lifetimeMs)]);
+    const gone = changed.flatMap(([field, row]) => {
+      if (isShown(row)) return [];
+      this.#leftOut.delete(field);
+      return this.#shown.delete(field) ? [field] : [];
+    });
+    const commands: Command[] = [...this.#setting(key, changed.map(([, row]) => row).filter(isShown))];
+    if (commands.length > 0) commands.push(['PEXPIRE', key, String(lifetimeMs)]);
+    for (let at = 0; at < gone.length; at += rowsMax)
+      commands.push(['HDEL', key, ...gone.slice(at, at + rowsMax)]);
     return commands;
+  }
+
+  /** The commands that write these rows, none of them too big. */
+  *#setting(key: string, rows: readonly Row[]): Generator<Command> {
+    let fields: string[] = [];
+    let length = 0;
+    for (const row of rows) {
+      const field = this.#options.fieldOf(row);
+      const text = JSON.stringify(row);
+      if (text.length > longestText) {
+        this.#leftOut.add(field);
+        continue;
+      }
+      this.#leftOut.delete(field);
+      this.#shown.add(field);
+      fields.push(field, text);
+      length += text.length;
+      if (fields.length < 2 * rowsMax && length < lengthMax) continue;
+      yield ['HSET', key, ...fields];
+      fields = [];
+      length = 0;
+    }
+    if (fields.length > 0) yield ['HSET', key, ...fields];
   }
 
   /**
@@ -77,24 +104,18 @@ export class Table<Row> {
     pages: Iterable<readonly Row[]>,
     run: (commands: readonly Command[]) => Promise<void>,
   ): Promise<void> {
-    const { key, fieldOf, isShown, lifetimeMs } = this.#options;
+    const { key, isShown, lifetimeMs } = this.#options;
     const beside = `${key}:next`;
     this.#shown.clear();
+    this.#leftOut.clear();
     this.#changed = new Map();
     // From now on a change counts: a row that was read before it is corrected after.
     this.#isWhole = true;
     try {
       await run([['DEL', beside]]);
       for (const page of pages) {
-        const rows = page.filter(isShown);
-        for (let at = 0; at < rows.length; at += chunk) {
-          const fields = rows.slice(at, at + chunk).flatMap((row) => [fieldOf(row), JSON.stringify(row)]);
-          for (let index = 0; index < fields.length; index += 2) this.#shown.add(fields[index] ?? '');
-          await run([
-            ['HSET', beside, ...fields],
-            ['PEXPIRE', beside, String(lifetimeMs)],
-          ]);
-        }
+        for (const command of this.#setting(beside, page.filter(isShown)))
+          await run([command, ['PEXPIRE', beside, String(lifetimeMs)]]);
       }
       await run([this.#shown.size > 0 ? ['RENAME', beside, key] : ['DEL', key]]);
     } catch (error) {

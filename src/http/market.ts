@@ -165,6 +165,8 @@ async function quoteOf(market: MarketPort, { contract, instrument }: NamedContra
   const line = market.acquire(contract, instrument);
   try {
     const quote = market.quote(line.key) ?? (await market.firstQuote(line.key, firstQuoteMs));
+    const last = isRefusal(quote) ? undefined : market.lastQuote?.(line.key);
+    if (last && (quote === undefined || 'failed' in quote)) return last;
     if (quote === undefined) {
       throw new ProblemError(
         problem('data-timeout', `no price of ${instrument} came within ${firstQuoteMs} ms`),
@@ -174,6 +176,11 @@ async function quoteOf(market: MarketPort, { contract, instrument }: NamedContra
   } finally {
     line.release();
   }
+}
+
+/** The broker's own no, which no memory overrules; everything else may pass. */
+function isRefusal(answer: Quote | { readonly failed: Reason } | undefined): boolean {
+  return answer !== undefined && 'failed' in answer && /^\d+$/.test(answer.failed.code);
 }
 
 interface BarsRequest {
