@@ -100,14 +100,14 @@ export interface HealthFacts {
     readonly closedSlow: number;
   };
   readonly redis: 'absent' | 'up' | 'down';
-  readonly eventLoop: {
-    readonly p99Ms: number;
   /** of a configured one: why it is not up, since when it is as it is, and its figures */
   readonly redisStanding?: {
     readonly reason: string | null;
     readonly since: number;
     readonly figures: Readonly<Record<string, unknown>>;
   };
+  readonly eventLoop: {
+    readonly p99Ms: number;
     readonly maxMs: number;
     /** since the loop last came round */
     readonly lastTurnAgeMs: number;

@@ -56,10 +56,10 @@ export interface Metrics {
   /** messages written to TWS */
   readonly messages: Tally<'cancel' | 'order' | 'control' | 'data'>;
   readonly slowConsumers: Tally<'skipped' | 'thinned' | 'closed'>;
-  clients(connected: number): void;
-  eventLoop(): EventLoopLag;
   /** what came of the values and facts meant for Redis */
   readonly redis: Tally<'written' | 'published' | 'refused' | 'dropped'>;
+  clients(connected: number): void;
+  eventLoop(): EventLoopLag;
   /** Prometheus text. */
   text(): Promise<string>;
   /** The body of `/health/metrics`: latencies in ms over the window, rates per second, counters since the start. */
@@ -211,6 +211,12 @@ export function createMetrics({
     'What was done to clients that did not drain',
     'measure',
   );
+  const redis = tally(
+    'redis',
+    'tws_runtime_redis_commands_total',
+    'Values written to Redis and facts published there, or not',
+    'outcome',
+  );
   const clientGauge = new Gauge({
     name: 'tws_runtime_websocket_clients',
     help: 'Connected WebSocket clients',
@@ -219,12 +225,6 @@ export function createMetrics({
   let connectedClients = 0;
 
   const loop = watchEventLoop(window);
-  const redis = tally(
-    'redis',
-    'tws_runtime_redis_commands_total',
-    'Values written to Redis and facts published there, or not',
-    'outcome',
-  );
   new Gauge({
     name: 'tws_runtime_event_loop_lag_p99_seconds',
     help: 'p99 of the delay of the event loop over the last minutes',
@@ -255,6 +255,7 @@ export function createMetrics({
     reconnects,
     messages,
     slowConsumers,
+    redis,
     clients(connected) {
       connectedClients = connected;
       clientGauge.set(connected);
@@ -263,7 +264,6 @@ export function createMetrics({
     text: () => registry.metrics(),
     json: () => ({
       uptimeSeconds: round((now() - startedAt) / 1_000),
-    redis,
       windowSeconds: windowMs / 1_000,
       orderPath: {
         review: order.review.summary(),

@@ -1,5 +1,6 @@
 /** How the process is: figures gathered from the tree and the clocks, judged by machines/health.ts, kept in memory for the probes. */
 import { assessHealth, type HealthFacts, type HealthReport } from '../machines/health.ts';
+import type { CacheFigures } from './cache/cache.ts';
 import type { Config } from './config.ts';
 import type { HealthPort } from './http/options.ts';
 import type { Metrics } from './metrics.ts';
@@ -92,7 +93,6 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
     };
   }
 
-  const port: HealthPort = {
   function redisFacts(): Pick<HealthFacts, 'redis' | 'redisStanding'> {
     const figures = redisFigures();
     if (figures === null) return { redis: 'absent' };
@@ -101,6 +101,7 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
     return { redis: state === 'up' ? 'up' : 'down', redisStanding };
   }
 
+  const port: HealthPort = {
     report() {
       const at = now();
       if (report === null || changed || at - reportedAt >= reportEveryMs) {
