@@ -30,6 +30,8 @@ export interface HealthComponent {
 export interface HealthReason {
   /** stable, lower case with dashes */
   readonly code: string;
+  /** what it was found in, one of `componentNames` */
+  readonly component: string;
   /** RFC 3339 */
   readonly since: string;
   readonly detail: string;
@@ -44,7 +46,7 @@ export interface HealthReport {
     readonly ready: boolean;
     readonly trading: boolean;
   };
-  /** what shuts trading first */
+  /** what shuts trading first, failures before warnings */
   readonly reasons: readonly HealthReason[];
   /** by `componentNames` */
   readonly components: Readonly<Record<string, HealthComponent>>;
@@ -111,6 +113,8 @@ export interface HealthFacts {
     readonly maxMs: number;
     /** since the loop last came round */
     readonly lastTurnAgeMs: number;
+    /** how long it stood still in the last second; 0 while it turns in time */
+    readonly stallMs: number;
   };
   /** of the orders in the window; p99 is null when there were none */
   readonly executionLatency: {
@@ -120,8 +124,11 @@ export interface HealthFacts {
   };
 }
 
-/** Without a turn of the event loop for so long, a restart is the only help. */
-export const deadLoopMs = 10_000;
+/**
+ * Without a turn of the event loop for so long the process does not live. A probe that waited meanwhile is told so at
+ * the next turn; when the loop has turned in time for a second, it lives again.
+ */
+export const deadLoopMs = 3_000;
 /** Above this p99 the event loop itself costs more than an order may. */
 export const slowLoopMs = 50;
 /** An append that takes longer than this means a disk in trouble. */
@@ -182,17 +189,21 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
     actors: judgeActors(facts),
   };
   const components = {} as Record<ComponentName, HealthComponent>;
+  const gravelyShutting: HealthReason[] = [];
   const shutting: HealthReason[] = [];
   const further: HealthReason[] = [];
   for (const name of componentNames) {
     const { complaints, figures, since } = findings[name];
     const found: HealthReason[] = complaints.map((complaint) => ({
       code: complaint.code,
+      component: name,
       since: beginningOf(complaint, previous) ?? toRfc3339(now),
       detail: complaint.detail,
     }));
     found.forEach((reason, index) => {
-      (complaints[index]?.shutsTrading ? shutting : further).push(reason);
+      const { shutsTrading = false, status } = complaints[index] ?? {};
+      const reasons = !shutsTrading ? further : status === 'fail' ? gravelyShutting : shutting;
+      reasons.push(reason);
     });
     const status = worst(complaints.map((complaint) => complaint.status));
     const gravest = found.filter((_, index) => complaints[index]?.status === status);
@@ -210,7 +221,7 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
       ...(gates.live ? [] : (['fail'] as const)),
     ]),
     gates,
-    reasons: [...shutting, ...further],
+    reasons: [...gravelyShutting, ...shutting, ...further],
     components,
   };
 }
@@ -218,7 +229,7 @@ export function assessHealth(facts: HealthFacts, now: number, previous?: HealthR
 function judgeGates(facts: HealthFacts): HealthReport['gates'] {
   const runtime = rowOf(facts, 'runtime');
   const { configurationRead, journalReplayed, httpBound } = facts.start;
-  const live = !isMissingOrDead(runtime) && facts.eventLoop.lastTurnAgeMs < deadLoopMs;
+  const live = !isMissingOrDead(runtime) && stallOf(facts) < deadLoopMs;
   const started = configurationRead && journalReplayed && httpBound;
   const tradable = isTradable(facts);
   const ready =
@@ -338,7 +349,7 @@ function judgeTrading(facts: HealthFacts): Finding {
   const row = rowOf(facts, 'gate');
   const has = (tag: string): boolean => row?.tags.includes(tag) ?? false;
   const figures = {
-    state: has('halted') ? 'halted' : has('reducing') ? 'reducing' : 'open',
+    state: has('halted') || isMissingOrDead(row) ? 'halted' : has('reducing') ? 'reducing' : 'open',
     draining: isDraining(facts),
   };
   const complaints: Complaint[] = [];
@@ -437,8 +448,9 @@ function judgeRedis({ redis, redisStanding }: HealthFacts): Finding {
 function judgeEventLoop(facts: HealthFacts): Finding {
   const { eventLoop } = facts;
   const complaints: Complaint[] = [];
-  if (eventLoop.lastTurnAgeMs >= deadLoopMs) {
-    const detail = `the event loop has not turned for ${deadLoopMs / 1_000} s or more`;
+  const stallMs = stallOf(facts);
+  if (stallMs >= deadLoopMs) {
+    const detail = `the event loop stood still for ${(stallMs / 1_000).toFixed(1)} s`;
     complaints.push({ status: 'fail', code: 'event-loop-stalled', detail, shutsTrading: true });
   } else if (eventLoop.p99Ms > slowLoopMs) {
     const detail = `the event loop's p99 delay is above ${slowLoopMs} ms`;
@@ -457,21 +469,30 @@ function judgeExecutionLatency({ executionLatency }: HealthFacts): Finding {
   };
 }
 
-/** The actors that no other component speaks for. */
+/** The supervisor, and the actors that no other component speaks for. */
 function judgeActors(facts: HealthFacts): Finding {
-  const elsewhere = ['order', 'desk', 'tws', 'gate', 'subscription'];
+  const elsewhere = ['runtime', 'order', 'desk', 'tws', 'gate', 'subscription'];
   const others = facts.actors.filter(({ machine }) => !elsewhere.includes(machine));
   const failed = others.filter(({ tags }) => tags.includes('failed'));
   const degraded = others.filter(({ tags }) => tags.includes('degraded'));
   const complaints: Complaint[] = [];
-  for (const { id, machine, since } of failed) {
-    const status = machine === 'runtime' ? 'fail' : 'warn';
-    complaints.push({ status, code: 'actor-failed', detail: `actor ${id} has failed`, since });
+  const root = rowOf(facts, 'runtime');
+  if (root?.tags.includes('failed') || root?.tags.includes('disabled')) {
+    const isEscalated = root.tags.includes('failed');
+    const parts = facts.actors.filter(({ id, tags }) => tags.includes('failed') && id !== root.id);
+    const which = parts.length > 0 ? ` (${listOf(parts)})` : '';
+    const help = isEscalated ? 'restart the process' : 'restart the process, then open trading';
+    const detail = `a part that trading needs is gone for good${which}: ${help}`;
+    const { since } = root;
+    complaints.push({ status: 'fail', code: 'part-failed', detail, shutsTrading: true, sinceAtLeast: since });
+  }
+  for (const { id, since } of failed) {
+    complaints.push({ status: 'warn', code: 'actor-failed', detail: `actor ${id} has failed`, since });
   }
   for (const { id, since } of degraded) {
     complaints.push({ status: 'warn', code: 'actor-degraded', detail: `actor ${id} is degraded`, since });
   }
-  if (!rowOf(facts, 'runtime')) {
+  if (!root) {
     complaints.push({
       status: 'fail',
       code: 'runtime-absent',
@@ -487,6 +508,8 @@ function judgeActors(facts: HealthFacts): Finding {
     },
   };
 }
+
+const stallOf = ({ eventLoop }: HealthFacts): number => Math.max(eventLoop.lastTurnAgeMs, eventLoop.stallMs);
 
 /** The broker takes orders from this session. */
 function isTradable(facts: HealthFacts): boolean {

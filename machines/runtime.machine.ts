@@ -2,11 +2,12 @@
  * The supervisor. Its import graph is the supervision tree, its root transitions are the one place where it is
  * written who hears what, and its state says whether orders may be placed.
  */
-import { assign, enqueueActions, fromCallback, raise, sendTo, setup } from 'xstate';
-import { type AuditEvent, auditMachine } from './audit.machine.ts';
+import { type AnyActorRef, assign, enqueueActions, fromCallback, sendTo, setup } from 'xstate';
+import { type AuditEvent, auditMachine, emptyStanding } from './audit.machine.ts';
 import { deskMachine } from './desk.machine.ts';
-import type { DeskEvent, OrderRecord } from './desk.ts';
-import { type Discrepancy, discrepancyView, uncertainPositions } from './discrepancy.ts';
+import type { DeskEvent } from './desk.ts';
+import { uncertainPositions } from './discrepancy.ts';
+import { alertOf, differenceEntries, ledgerEntries, orderEntries, toldAs } from './entries.ts';
 import { isClosed } from './evidence.ts';
 import { type GateEvent, gateMachine } from './gate.machine.ts';
 import type { JournalCommand, JournalEntry } from './journal.ts';
@@ -16,26 +17,31 @@ import type { MarketCommand } from './market.ts';
 import type { Reason } from './order.ts';
 import { type ReconciliationEvent, reconciliationMachine } from './reconciliation.machine.ts';
 import {
+  connectionInput,
+  listedPositions,
+  marketInput,
   type Of,
-  type Restartable,
   type RuntimeContext,
   type RuntimeEmitted,
   type RuntimeEvent,
   type RuntimeInput,
   type ShutCode,
-  seedAfter,
   shutReasons,
-  toldAs,
 } from './runtime.ts';
+import {
+  failureOf,
+  haltReason,
+  mayRestart,
+  restartWindowMs,
+  supervision,
+  withoutRestart,
+  withRestart,
+} from './supervision.ts';
 import { twsMachine } from './tws.machine.ts';
 import type { LinkReport, TwsCommand } from './tws.ts';
 import { type WithdrawalEvent, withdrawalMachine, withdrawnOrderId } from './withdrawal.machine.ts';
 
-/** How often a child that holds no truth of its own is started again before the process gives up. */
-export const restartsMax = 5;
-
-const asEntries = (records: readonly OrderRecord[]): readonly JournalEntry[] =>
-  records.map(({ fact, order }) => ({ kind: 'order', fact, order }));
+const append = (...entries: readonly JournalEntry[]): JournalCommand => ({ type: 'journal.append', entries });
 
 const provided = (name: string) =>
   fromCallback<JournalCommand>(() => {
@@ -48,7 +54,7 @@ export const runtimeMachine = setup({
     input: {} as RuntimeInput,
     events: {} as RuntimeEvent,
     emitted: {} as RuntimeEmitted,
-    tags: {} as 'started' | 'reconciled' | 'trading' | 'draining' | 'failed',
+    tags: {} as 'started' | 'reconciled' | 'trading' | 'draining' | 'disabled' | 'failed',
     children: {} as {
       tws: 'tws';
       desk: 'desk';
@@ -77,14 +83,23 @@ export const runtimeMachine = setup({
       (event as Of<'reconciliation.concluded'>).reconciliation.sessionId === context.sessionId,
     isReadOnly: ({ context }) => context.tradingMode === 'off',
     isJournalLost: ({ context }) => context.journalProblem !== null,
-    mayRestart: ({ context }, { child }: { child: Restartable }) =>
-      (context.restarts[child] ?? 0) < restartsMax,
+    mayRestart: ({ context, event }) => {
+      const failure = failureOf(event);
+      return failure !== null && mayRestart(context, failure.child);
+    },
+    isEscalated: ({ event }) => (event as Of<'runtime.failed'>).consequence === 'escalate',
+    concernsLists: ({ event }) => (event as Of<'runtime.childRestarted'>).child === 'reconciliation',
   },
   actions: {
     connect: sendTo('tws', { type: 'tws.connect' }),
     disconnect: sendTo('tws', { type: 'tws.disconnect' }),
     restoreChildren: enqueueActions(({ context, event, enqueue }) => {
       const { desk, ledger, withdrawal, audit } = event as Of<'runtime.restored'>;
+      enqueue.assign({
+        at: desk.at,
+        auditStanding: audit.standing,
+        withdrawalStanding: withdrawal.standing,
+      });
       enqueue.sendTo('ledger', ledger);
       enqueue.sendTo('desk', desk);
       enqueue.sendTo('desk', {
@@ -111,14 +126,12 @@ export const runtimeMachine = setup({
     retryWithdrawals: sendTo('withdrawal', { type: 'withdrawal.retry' }),
     journalWithdrawals: enqueueActions(({ event, enqueue }) => {
       const { standing, at } = event as Of<'withdrawal.changed'>;
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [{ kind: 'withdrawal', at, standing }] });
+      enqueue.assign({ withdrawalStanding: standing });
+      enqueue.sendTo('journal', append({ kind: 'withdrawal', at, standing }));
     }),
     emitLapse: enqueueActions(({ event, enqueue }) => {
       const { type, client, at } = event as Of<'lease.lapsed'>;
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'alert', at, event: type, detail: { client } }],
-      });
+      enqueue.sendTo('journal', append(alertOf(type, at, { client })));
       enqueue.emit({ type, client, at });
     }),
     toReconciliation: enqueueActions(({ event, enqueue }) =>
@@ -126,7 +139,7 @@ export const runtimeMachine = setup({
     ),
     journalOrders: enqueueActions(({ event, enqueue }) => {
       const { records } = event as Of<'journal.append'>;
-      enqueue.sendTo('journal', { type: 'journal.append', entries: asEntries(records) });
+      enqueue.sendTo('journal', append(...orderEntries(records)));
       for (const { fact, order } of records) {
         enqueue.sendTo('audit', { type: 'audit.orderNoted', fact, order });
         if (isClosed(order))
@@ -138,23 +151,12 @@ export const runtimeMachine = setup({
     }),
     commitOrders: enqueueActions(({ event, enqueue }) => {
       const { requestId, records } = event as Of<'journal.commit'>;
-      enqueue.sendTo('journal', { type: 'journal.commit', requestId, entries: asEntries(records) });
+      enqueue.sendTo('journal', { type: 'journal.commit', requestId, entries: orderEntries(records) });
     }),
     journalLedger: enqueueActions(({ event, enqueue }) => {
       const { facts } = event as Of<'ledger.recorded'>;
-      const entries = facts.map(
-        (fact): JournalEntry =>
-          fact.type === 'position.changed'
-            ? { kind: 'position', at: fact.at, position: fact.position }
-            : {
-                kind: 'execution',
-                at: fact.at,
-                event: fact.type,
-                family: fact.family,
-                execution: fact.execution,
-              },
-      );
-      enqueue.sendTo('journal', { type: 'journal.append', entries });
+      const entries = ledgerEntries(facts);
+      enqueue.sendTo('journal', append(...entries));
       for (const fact of facts) {
         if (fact.type === 'position.changed')
           enqueue.sendTo('gate', { type: 'gate.positionNoted', position: fact.position });
@@ -163,13 +165,8 @@ export const runtimeMachine = setup({
         if (fact.type === 'position.changed' || !fact.liquidation) continue;
         const { at, execution } = fact;
         const { account, instrument, side } = execution;
-        const entry: JournalEntry = {
-          kind: 'alert',
-          at,
-          event: 'account.liquidated',
-          detail: { account, instrument, execution },
-        };
-        enqueue.sendTo('journal', { type: 'journal.append', entries: [entry] });
+        const entry = alertOf('account.liquidated', at, { account, instrument, execution });
+        enqueue.sendTo('journal', append(entry));
         enqueue.sendTo('gate', { type: 'gate.liquidated', account, instrument, side, at });
       }
     }),
@@ -178,28 +175,16 @@ export const runtimeMachine = setup({
       enqueue.sendTo('audit', { type: 'audit.tick', at: (event as Of<'desk.sweep'>).at }),
     ),
     journalDifferences: enqueueActions(({ event, enqueue }) => {
-      const { raised, resolved, book, standing, at } = event as Of<'audit.differed'>;
-      const told =
-        (event: string) =>
-        (discrepancy: Discrepancy): JournalEntry => ({
-          kind: 'alert',
-          at,
-          event,
-          detail: { ...discrepancyView(discrepancy, at) },
-        });
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [
-          ...raised.map(told('discrepancy.raised')),
-          ...resolved.map(told('discrepancy.resolved')),
-          { kind: 'audit', at, standing },
-        ],
-      });
+      const differed = event as Of<'audit.differed'>;
+      const { book, standing } = differed;
+      enqueue.assign({ auditStanding: standing });
+      enqueue.sendTo('journal', append(...differenceEntries(differed)));
       enqueue.sendTo('gate', { type: 'gate.uncertaintyNoted', positions: uncertainPositions(book) });
     }),
     journalCoverage: enqueueActions(({ event, enqueue }) => {
       const { standing, at } = event as Of<'audit.covered'>;
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [{ kind: 'audit', at, standing }] });
+      enqueue.assign({ auditStanding: standing });
+      enqueue.sendTo('journal', append({ kind: 'audit', at, standing }));
     }),
     withdrawReversals: enqueueActions(({ event, enqueue }) => {
       const { clientOrderIds, at } = event as Of<'gate.reversing'>;
@@ -207,29 +192,27 @@ export const runtimeMachine = setup({
     }),
     journalTrading: enqueueActions(({ event, enqueue }) => {
       const { state, reasons, at } = event as Of<'trading.changed'>;
+      enqueue.assign({ latched: { state, reasons } });
       enqueue.sendTo('desk', { type: 'desk.tradingChanged', isHalted: state === 'halted', at });
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'trading', at, state, reasons }],
-      });
+      enqueue.sendTo('journal', append({ kind: 'trading', at, state, reasons }));
     }),
     journalLink: enqueueActions(({ event, enqueue }) => {
       const report = event as LinkReport;
       enqueue.assign({ at: report.at });
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('health', report)] });
+      enqueue.sendTo('journal', append(toldAs('health', report)));
     }),
     alert: enqueueActions(({ event, enqueue }) => {
       const told = event as Of<'reconciliation.faltered' | 'tws.absent' | 'tws.returned'>;
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('alert', told)] });
+      enqueue.sendTo('journal', append(toldAs('alert', told)));
     }),
     alertNote: enqueueActions(({ event, enqueue }) => {
       const noted = event as Of<'tws.noted'>;
       if (noted.severity === 'info') return;
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('alert', noted)] });
+      enqueue.sendTo('journal', append(toldAs('alert', noted)));
     }),
     alertUndecodable: enqueueActions(({ event, enqueue }) => {
       const frame = event as Of<'tws.undecodable'>;
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [toldAs('alert', frame)] });
+      enqueue.sendTo('journal', append(toldAs('alert', frame)));
       if (frame.concernsOrders) {
         enqueue.sendTo('reconciliation', {
           type: 'evidence.wanted',
@@ -239,20 +222,12 @@ export const runtimeMachine = setup({
     }),
     alertOrder: enqueueActions(({ event, enqueue }) => {
       const { clientOrderId, at, alert, detail } = event as Of<'order.alerted'>;
-      enqueue.sendTo('journal', {
-        type: 'journal.append',
-        entries: [{ kind: 'alert', at, event: alert, detail: { clientOrderId, ...detail } }],
-      });
+      enqueue.sendTo('journal', append(alertOf(alert, at, { clientOrderId, ...detail })));
     }),
     alertSurprise: enqueueActions(({ context, event, enqueue }) => {
       const { type, clientOrderId, fact } = event as Of<'order.surprised'>;
-      const entry: JournalEntry = {
-        kind: 'alert',
-        at: context.at,
-        event: type,
-        detail: { clientOrderId, fact },
-      };
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [entry] });
+      const entry = alertOf(type, context.at, { clientOrderId, fact });
+      enqueue.sendTo('journal', append(entry));
     }),
     noteSession: enqueueActions(({ event, enqueue }) => {
       const { sessionId, accounts } = event as Of<'tws.ready'>;
@@ -278,19 +253,11 @@ export const runtimeMachine = setup({
     }),
     weighLists: enqueueActions(({ context, event, enqueue }) => {
       const { reconciliation } = event as Of<'reconciliation.concluded'>;
-      const { at, evidence, positions, positionsSince, positionsAt, executionsSince, conclusive } =
-        reconciliation;
+      const { at, evidence, conclusive } = reconciliation;
       const { accounts, sessionId } = context;
       enqueue.assign({ reconciliation, at });
       if (conclusive && evidence) enqueue.sendTo('desk', { type: 'desk.evidence', at, ...evidence });
-      enqueue.sendTo('ledger', {
-        type: 'ledger.listed',
-        accounts,
-        rows: positions,
-        since: positionsSince,
-        executionsSince,
-        at: positionsAt,
-      });
+      enqueue.sendTo('ledger', listedPositions(reconciliation, accounts));
       enqueue.sendTo('audit', { type: 'audit.compared', reconciliation, accounts });
       const isOfNow = conclusive && evidence !== null && evidence.since >= context.unsureSince;
       if (context.isConfirmed || !isOfNow || reconciliation.sessionId !== sessionId) return;
@@ -301,7 +268,7 @@ export const runtimeMachine = setup({
         sessionId,
         since: context.unsureSince,
       });
-      enqueue.sendTo('journal', { type: 'journal.append', entries: [told] });
+      enqueue.sendTo('journal', append(told));
     }),
     forgetConfirmation: assign({ isConfirmed: false }),
     shutDesk: sendTo('desk', (_, { code, canCancel }: { code: ShutCode; canCancel: boolean }) => ({
@@ -327,24 +294,91 @@ export const runtimeMachine = setup({
       enqueue.emit({ type: 'reviewed', requestId, verdict });
       enqueue.sendTo('desk', event as Of<'gate.reviewed'>);
     }),
-    countRestart: assign(({ context }, { child }: { child: Restartable }) => ({
-      restarts: { ...context.restarts, [child]: (context.restarts[child] ?? 0) + 1 },
+    noteTime: assign(({ context, event }) => ({
+      at: Math.max(context.at, (event as Of<'desk.sweep'>).at),
     })),
-    giveUp: raise((_, { child }: { child: string }) => ({ type: 'runtime.failed' as const, child })),
-    reportLostLink: enqueueActions(({ context, enqueue }) => {
-      if (context.sessionId === null) return;
+    countRestart: enqueueActions(({ context, event, enqueue }) => {
+      const failure = failureOf(event);
+      if (failure === null) return;
+      const { child, error } = failure;
+      enqueue.assign(withRestart(context, child));
+      enqueue.raise({ type: 'runtime.restartForgotten', child }, { delay: 'restartWindow' });
+      const recent = (context.recentRestarts[child] ?? 0) + 1;
+      const detail = { child, error, restarts: recent, withinMs: restartWindowMs };
+      const entry = alertOf('runtime.childRestarted', context.at, detail);
+      enqueue.sendTo('journal', append(entry));
+    }),
+    forgetRestart: assign(({ context, event }) =>
+      withoutRestart(context, (event as Of<'runtime.restartForgotten'>).child),
+    ),
+    /** A crashed actor leaves its own children running: a session would keep its socket, a line its place with TWS. */
+    stopOrphans: enqueueActions(({ event, enqueue, self }) => {
+      const failure = failureOf(event);
+      const crashed = failure && self.getSnapshot().children[failure.child];
+      const snapshot: { readonly children?: Readonly<Record<string, AnyActorRef | undefined>> } | undefined =
+        crashed?.getSnapshot();
+      // Only its parent, which is dead, may stop an actor; what a parent would send has the same effect.
+      for (const orphan of Object.values(snapshot?.children ?? {}))
+        if (orphan?.getSnapshot().status === 'active') enqueue.sendTo(orphan, { type: 'xstate.stop' });
+    }),
+    replaceChild: enqueueActions(({ context, event, enqueue }) => {
+      const child = failureOf(event)?.child;
+      if (child === undefined) return;
+      enqueue.stopChild(child);
+      switch (child) {
+        case 'tws':
+          enqueue.spawnChild('tws', { id: child, systemId: child, input: connectionInput(context) });
+          enqueue.raise({ type: 'runtime.connect' }, { delay: 'restartPause' });
+          break;
+        case 'market':
+          enqueue.spawnChild('market', { id: child, systemId: child, input: marketInput(context) });
+          break;
+        case 'reconciliation':
+          enqueue.spawnChild('reconciliation', { id: child, systemId: child });
+          break;
+        case 'audit':
+          enqueue.spawnChild('audit', { id: child, systemId: child });
+          enqueue.sendTo('audit', { type: 'audit.restored', standing: context.auditStanding });
+          break;
+        case 'withdrawal':
+          enqueue.spawnChild('withdrawal', { id: child, systemId: child });
+          enqueue.sendTo('withdrawal', {
+            type: 'withdrawal.restored',
+            standing: context.withdrawalStanding,
+            at: context.at,
+          });
+          enqueue.sendTo('withdrawal', { type: 'withdrawal.retry' });
+      }
+      enqueue.raise({ type: 'runtime.childRestarted', child });
+    }),
+    /** Without its machine the connection cannot tell its own end. */
+    reportLostLink: enqueueActions(({ context, event, enqueue }) => {
+      if (failureOf(event)?.child !== 'tws' || context.sessionId === null) return;
       const { sessionId, at } = context;
       const message = 'the connection actor failed';
       enqueue.raise({ type: 'tws.lost', sessionId, cause: 'failed', message, at });
     }),
-    connectAgain: raise({ type: 'runtime.connect' }, { delay: 'restartPause' }),
+    giveUp: enqueueActions(({ event, enqueue }) => {
+      const failure = failureOf(event);
+      if (failure === null) return;
+      const consequence = supervision[failure.child].finally;
+      enqueue.raise({ type: 'runtime.failed', ...failure, consequence });
+    }),
     alertFailure: enqueueActions(({ context, event, enqueue }) => {
-      const { type, child } = event as Of<'runtime.failed'>;
-      const entry: JournalEntry = { kind: 'alert', at: context.at, event: type, detail: { child } };
-      if (child !== 'journal') enqueue.sendTo('journal', { type: 'journal.append', entries: [entry] });
+      const { type, ...detail } = event as Of<'runtime.failed'>;
+      const entry = alertOf(type, context.at, detail);
+      enqueue.sendTo('journal', append(entry));
+    }),
+    /** Latched: the same fault must not trade again only because somebody restarted the process. */
+    haltTrading: enqueueActions(({ context: { at }, event, enqueue }) => {
+      const failed = event as Of<'runtime.failed'>;
+      const reason = haltReason(failed);
+      if (failed.child !== 'gate') return enqueue.sendTo('gate', { type: 'gate.halt', reason, at });
+      const reasons = [{ ...reason, since: new Date(at).toISOString() }];
+      return enqueue.raise({ type: 'trading.changed', state: 'halted', reasons, at });
     }),
   },
-  delays: { restartPause: 1_000 },
+  delays: { restartPause: 1_000, restartWindow: restartWindowMs },
 }).createMachine({
   id: 'runtime',
   context: ({ input }) => ({
@@ -352,52 +386,32 @@ export const runtimeMachine = setup({
     accounts: [],
     journalProblem: null,
     tradingMode: input.gate.tradingMode,
+    latched: input.gate.latched,
     reconciliation: null,
     unsureSince: 0,
     isConfirmed: false,
     at: 0,
     restarts: {},
+    recentRestarts: {},
+    auditStanding: emptyStanding,
+    withdrawalStanding: { leases: [], owed: [] },
     input,
   }),
   invoke: [
-    {
-      src: 'journal',
-      id: 'journal',
-      systemId: 'journal',
-      onError: { actions: { type: 'giveUp', params: { child: 'journal' } } },
-    },
-    {
-      src: 'gate',
-      id: 'gate',
-      systemId: 'gate',
-      input: ({ context }) => context.input.gate,
-      onError: { actions: { type: 'giveUp', params: { child: 'gate' } } },
-    },
-    {
-      src: 'ledger',
-      id: 'ledger',
-      systemId: 'ledger',
-      onError: { actions: { type: 'giveUp', params: { child: 'ledger' } } },
-    },
+    { src: 'journal', id: 'journal', systemId: 'journal' },
+    { src: 'gate', id: 'gate', systemId: 'gate', input: ({ context }) => context.input.gate },
+    { src: 'ledger', id: 'ledger', systemId: 'ledger' },
     {
       src: 'desk',
       id: 'desk',
       systemId: 'desk',
       input: ({ context }) => ({ clientId: context.input.tws.clientId }),
-      onError: { actions: { type: 'giveUp', params: { child: 'desk' } } },
     },
-    {
-      src: 'audit',
-      id: 'audit',
-      systemId: 'audit',
-      onError: { actions: { type: 'giveUp', params: { child: 'audit' } } },
-    },
-    {
-      src: 'withdrawal',
-      id: 'withdrawal',
-      systemId: 'withdrawal',
-      onError: { actions: { type: 'giveUp', params: { child: 'withdrawal' } } },
-    },
+    { src: 'audit', id: 'audit', systemId: 'audit' },
+    { src: 'withdrawal', id: 'withdrawal', systemId: 'withdrawal' },
+    { src: 'tws', id: 'tws', systemId: 'tws', input: ({ context }) => connectionInput(context) },
+    { src: 'market', id: 'market', systemId: 'market', input: ({ context }) => marketInput(context) },
+    { src: 'reconciliation', id: 'reconciliation', systemId: 'reconciliation' },
   ],
   type: 'parallel',
   states: {
@@ -408,7 +422,7 @@ export const runtimeMachine = setup({
         'order.submit': { actions: 'toDesk' },
         'order.modify': { actions: 'toDesk' },
         'order.cancel': { actions: 'toDesk' },
-        'desk.sweep': { actions: ['toDesk', 'tickAudit'] },
+        'desk.sweep': { actions: ['noteTime', 'toDesk', 'tickAudit'] },
         'desk.raiseOrderId': { actions: 'toDesk' },
         'desk.answered': { actions: 'emitAnswer' },
         'withdrawal.demand': { actions: 'toWithdrawal' },
@@ -462,10 +476,30 @@ export const runtimeMachine = setup({
         'dispatch.*': { actions: 'toDesk' },
       },
     },
+    /** what becomes of children that fail: as machines/supervision.ts says */
+    supervision: {
+      on: {
+        'xstate.error.actor.*': [
+          {
+            guard: 'mayRestart',
+            actions: ['stopOrphans', 'countRestart', 'reportLostLink', 'replaceChild'],
+          },
+          { actions: ['stopOrphans', 'reportLostLink', 'giveUp'] },
+        ],
+        'runtime.restartForgotten': { actions: 'forgetRestart' },
+      },
+    },
     /** whether orders may be placed, and if not, why not */
     phase: {
       initial: 'starting',
-      on: { 'runtime.failed': '.failed', 'runtime.drain': '.draining', 'runtime.stop': '.stopped' },
+      on: {
+        'runtime.failed': [
+          { guard: 'isEscalated', target: '.failed', actions: 'alertFailure' },
+          { target: '.disabled', actions: ['alertFailure', 'haltTrading'] },
+        ],
+        'runtime.drain': '.draining',
+        'runtime.stop': '.stopped',
+      },
       states: {
         starting: {
           entry: { type: 'shutDesk', params: { code: 'starting', canCancel: false } },
@@ -488,6 +522,7 @@ export const runtimeMachine = setup({
               on: {
                 'reconciliation.concluded': { guard: 'isOfThisSession', target: 'trading' },
                 'tws.severed': 'severed',
+                'runtime.childRestarted': { guard: 'concernsLists', actions: 'reconcile' },
               },
             },
             severed: {
@@ -507,6 +542,7 @@ export const runtimeMachine = setup({
                 'tws.severed': 'severed',
                 'journal.lost': { target: '.unrecorded', actions: 'noteJournalLost' },
                 'journal.recovered': { target: '.deciding', actions: 'noteJournalRecovered' },
+                'runtime.childRestarted': { guard: 'concernsLists', actions: 'reconcile' },
               },
               states: {
                 deciding: {
@@ -530,67 +566,32 @@ export const runtimeMachine = setup({
           entry: { type: 'shutDesk', params: { code: 'draining', canCancel: true } },
           on: { 'tws.lost': { actions: 'forgetSession' } },
         },
-        stopped: { tags: 'draining', entry: 'disconnect' },
+        stopped: { tags: 'draining', entry: 'disconnect', on: { 'runtime.failed': {} } },
+        /** a part is gone for good: no order until a person has restarted the process, cancels while a session stands */
+        disabled: {
+          tags: ['started', 'disabled'],
+          entry: {
+            type: 'shutDesk',
+            params: ({ context }) => ({ code: 'disabled', canCancel: context.sessionId !== null }),
+          },
+          on: {
+            'runtime.connect': { actions: 'connect' },
+            'tws.ready': { target: 'disabled', reenter: true, actions: ['noteSession', 'reconcile'] },
+            'tws.lost': { target: 'disabled', reenter: true, actions: 'forgetSession' },
+          },
+        },
+        /** only a new process helps */
         failed: {
           tags: 'failed',
-          entry: ['alertFailure', { type: 'shutDesk', params: { code: 'failed', canCancel: false } }],
+          entry: {
+            type: 'shutDesk',
+            params: ({ context }) => ({ code: 'failed', canCancel: context.sessionId !== null }),
+          },
+          on: {
+            'runtime.failed': { actions: 'alertFailure' },
+            'tws.lost': { target: 'failed', reenter: true, actions: 'forgetSession' },
+          },
         },
-      },
-    },
-    /** the connection to TWS: replaced when it fails */
-    link: {
-      invoke: {
-        src: 'tws',
-        id: 'tws',
-        systemId: 'tws',
-        input: ({ context }) => ({
-          ...context.input.tws,
-          seed: seedAfter(context.input.tws.seed, context.restarts.tws ?? 0),
-        }),
-        onError: [
-          {
-            guard: { type: 'mayRestart', params: { child: 'tws' } },
-            target: 'link',
-            reenter: true,
-            actions: [{ type: 'countRestart', params: { child: 'tws' } }, 'reportLostLink', 'connectAgain'],
-          },
-          { actions: { type: 'giveUp', params: { child: 'tws' } } },
-        ],
-      },
-    },
-    /** market data: replaced when it fails */
-    lines: {
-      invoke: {
-        src: 'market',
-        id: 'market',
-        systemId: 'market',
-        input: ({ context }) => ({ ...context.input.market, sessionId: context.sessionId }),
-        onError: [
-          {
-            guard: { type: 'mayRestart', params: { child: 'market' } },
-            target: 'lines',
-            reenter: true,
-            actions: { type: 'countRestart', params: { child: 'market' } },
-          },
-          { actions: { type: 'giveUp', params: { child: 'market' } } },
-        ],
-      },
-    },
-    /** the comparison with the broker's lists: replaced when it fails */
-    comparison: {
-      invoke: {
-        src: 'reconciliation',
-        id: 'reconciliation',
-        systemId: 'reconciliation',
-        onError: [
-          {
-            guard: { type: 'mayRestart', params: { child: 'reconciliation' } },
-            target: 'comparison',
-            reenter: true,
-            actions: { type: 'countRestart', params: { child: 'reconciliation' } },
-          },
-          { actions: { type: 'giveUp', params: { child: 'reconciliation' } } },
-        ],
       },
     },
   },

@@ -1,15 +1,16 @@
 /** The vocabulary of the supervisor: what it hears and says, what it remembers, and why the desk may be shut. */
-import type { AuditEvent, AuditReport } from './audit.machine.ts';
+import type { AuditEvent, AuditReport, AuditStanding } from './audit.machine.ts';
 import type { DeskAnswer, DeskEvent, DeskReport } from './desk.ts';
 import type { GateEvent, GateInput, GateReport } from './gate.machine.ts';
-import type { JournalEntry, JournalReport } from './journal.ts';
+import type { JournalReport } from './journal.ts';
 import type { LedgerEvent, LedgerReport } from './ledger.machine.ts';
 import type { MarketInput } from './market.machine.ts';
 import type { MarketCommand } from './market.ts';
 import type { Reconciliation, ReconciliationReport } from './reconciliation.machine.ts';
+import type { ChildFailed, ChildName, RestartCounts } from './supervision.ts';
 import type { TwsInput } from './tws.machine.ts';
 import { type BrokerFact, type DispatchFact, type LinkReport, nextRandom, type TwsCommand } from './tws.ts';
-import type { WithdrawalEvent, WithdrawalReport } from './withdrawal.machine.ts';
+import type { WithdrawalEvent, WithdrawalReport, WithdrawalStanding } from './withdrawal.machine.ts';
 
 export interface RuntimeInput {
   readonly tws: TwsInput;
@@ -29,8 +30,11 @@ export type RuntimeEvent =
   | { readonly type: 'runtime.connect' }
   | { readonly type: 'runtime.drain'; readonly at: number }
   | { readonly type: 'runtime.stop' }
-  /** a child that cannot be replaced is gone */
-  | { readonly type: 'runtime.failed'; readonly child: string }
+  | ChildFailed
+  /** to itself: a child was started again */
+  | { readonly type: 'runtime.childRestarted'; readonly child: ChildName }
+  /** to itself: a restart is as old as the window in which they are counted */
+  | { readonly type: 'runtime.restartForgotten'; readonly child: ChildName }
   | Extract<
       DeskEvent,
       { type: 'order.submit' | 'order.modify' | 'order.cancel' | 'desk.sweep' | 'desk.raiseOrderId' }
@@ -61,11 +65,13 @@ export type RuntimeEmitted =
       readonly verdict: Extract<GateReport, { type: 'gate.reviewed' }>['verdict'];
     };
 
-export interface RuntimeContext {
+export interface RuntimeContext extends RestartCounts {
   readonly sessionId: string | null;
   readonly accounts: readonly string[];
   readonly journalProblem: string | null;
   readonly tradingMode: 'paper' | 'live' | 'off';
+  /** as the gate last said, or the supervisor for a gate that is gone */
+  readonly latched: GateInput['latched'];
   readonly reconciliation: Reconciliation | null;
   /** since when the broker's word is missing or was asked for anew, ms: what was known before may have changed unheard */
   readonly unsureSince: number;
@@ -73,12 +79,11 @@ export interface RuntimeContext {
   readonly isConfirmed: boolean;
   /** ms since the epoch of the newest event that carried a time */
   readonly at: number;
-  readonly restarts: Readonly<Record<string, number>>;
+  /** what is handed to children that are started again: as it was last made durable */
+  readonly auditStanding: AuditStanding;
+  readonly withdrawalStanding: WithdrawalStanding;
   readonly input: RuntimeInput;
 }
-
-/** Children that hold no truth of their own. */
-export type Restartable = 'tws' | 'market' | 'reconciliation';
 
 /** One of the events, by its type. */
 export type Of<T extends RuntimeEvent['type']> = Extract<RuntimeEvent, { type: T }>;
@@ -93,6 +98,7 @@ export const shutReasons = {
   'journal-unavailable': 'nothing can be made durable at present',
   draining: 'the runtime is stopping',
   failed: 'a part that holds the truth about orders has failed: restart the runtime',
+  disabled: 'a part that trading needs has failed and was given up: restart the runtime, then open trading',
 } as const;
 export type ShutCode = keyof typeof shutReasons;
 
@@ -100,11 +106,26 @@ export type ShutCode = keyof typeof shutReasons;
 export const seedAfter = (seed: number, restarts: number): number =>
   restarts === 0 ? seed : seedAfter(nextRandom(seed), restarts - 1);
 
-/** An event that carries its time, as it is made durable: for people (`alert`) or as a part of the link's story (`health`). */
-export function toldAs<Event extends { readonly type: string; readonly at: number }>(
-  kind: 'alert' | 'health',
-  told: Event,
-): JournalEntry {
-  const { type, at, ...detail } = told;
-  return { kind, at, event: type, detail };
-}
+/** What the connection begins with, also one that takes the place of another. */
+export const connectionInput = ({ input, restarts }: RuntimeContext): TwsInput => ({
+  ...input.tws,
+  seed: seedAfter(input.tws.seed, restarts.tws ?? 0),
+});
+
+export const marketInput = ({ input, sessionId }: RuntimeContext): MarketInput => ({
+  ...input.market,
+  sessionId,
+});
+
+/** The broker's list of positions, for the ledger to compare. */
+export const listedPositions = (
+  { positions, positionsSince, positionsAt, executionsSince }: Reconciliation,
+  accounts: readonly string[],
+): Extract<LedgerEvent, { type: 'ledger.listed' }> => ({
+  type: 'ledger.listed',
+  accounts,
+  rows: positions,
+  since: positionsSince,
+  executionsSince,
+  at: positionsAt,
+});

@@ -33,6 +33,8 @@ export interface EventLoopLag {
   readonly maxMs: number;
   /** since the loop last came round */
   readonly lastTurnAgeMs: number;
+  /** how long it stood still, told until it has turned in time for a second; 0 otherwise */
+  readonly stallMs: number;
 }
 
 export interface Metrics {
@@ -84,6 +86,10 @@ const secondsBuckets = [
 const labelsMax = 100;
 const lagResolutionMs = 10;
 const rateSeconds = 10;
+/** How often the event loop is seen to turn, what counts as standing still, and for how long that is told. */
+const turnMs = 100;
+const lateTurnMs = 1_000;
+const stallMemoryMs = 1_000;
 
 /** Starts measuring: one registry, one timer for the event loop. */
 export function createMetrics({
@@ -185,6 +191,8 @@ export function createMetrics({
     rates.set(key, rate.perSecond);
     return {
       add(value, count = 1) {
+        // A figure that went back must never end the process.
+        if (!(count > 0)) return;
         const known = bounded(counts, value);
         counts.set(known, (counts.get(known) ?? 0) + count);
         counter.labels(known).inc(count);
@@ -404,6 +412,8 @@ function watchEventLoop({ now, windowMs }: Window): {
   let previous: LatencySummary = { count: 0, total: 0, p50: null, p90: null, p99: null, max: null };
   let turnsAt = now() + windowMs;
   let lastTurnAt = now();
+  let stallMs = 0;
+  let stallEndedAt = 0;
   const lagMs = (ns: number): number => round(Math.max(0, ns / 1_000_000 - lagResolutionMs));
   const measured = (): LatencySummary => {
     const { count } = current;
@@ -412,14 +422,17 @@ function watchEventLoop({ now, windowMs }: Window): {
     return { count, total: count, p50: at(50), p90: at(90), p99: at(99), max: lagMs(current.max) };
   };
   const timer = setInterval(() => {
-    lastTurnAt = now();
+    const at = now();
+    if (at - lastTurnAt >= lateTurnMs) [stallMs, stallEndedAt] = [at - lastTurnAt, at];
+    else if (at - stallEndedAt >= stallMemoryMs) stallMs = 0;
+    lastTurnAt = at;
     if (lastTurnAt < turnsAt) return;
     previous = measured();
     current.disable();
     current = monitorEventLoopDelay({ resolution: lagResolutionMs });
     current.enable();
     turnsAt = lastTurnAt + windowMs;
-  }, 100);
+  }, turnMs);
   timer.unref();
   const summary = (): LatencySummary => {
     const fresh = measured();
@@ -438,7 +451,8 @@ function watchEventLoop({ now, windowMs }: Window): {
   return {
     lag() {
       const { p99, max } = summary();
-      return { p99Ms: p99 ?? 0, maxMs: max ?? 0, lastTurnAgeMs: round(Math.max(0, now() - lastTurnAt)) };
+      const lastTurnAgeMs = round(Math.max(0, now() - lastTurnAt));
+      return { p99Ms: p99 ?? 0, maxMs: max ?? 0, lastTurnAgeMs, stallMs: round(stallMs) };
     },
     summary,
     close() {

@@ -5,7 +5,7 @@ import type { DeskAnswer } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
 import type { JournalRecord } from '../machines/journal.ts';
 import type { Order } from '../machines/order.ts';
-import type { RuntimeEvent } from '../machines/runtime.ts';
+import { type RuntimeEvent, shutReasons } from '../machines/runtime.ts';
 import type { AccountValue } from '../machines/tws.ts';
 import type { Config } from './config.ts';
 import { type Journal, openJournal, type Restoration } from './journal/journal.ts';
@@ -192,6 +192,10 @@ export function createRuntime(options: RuntimeOptions) {
     ask(
       event: Extract<RuntimeEvent, { type: 'order.submit' | 'order.modify' | 'order.cancel' }>,
     ): Promise<DeskAnswer> {
+      if (child('desk').getSnapshot().status !== 'active') {
+        const reason = { code: 'failed', message: shutReasons.failed };
+        return Promise.resolve({ outcome: 'unavailable', orders: [], reason });
+      }
       return new Promise((resolve) => {
         const deadline = setTimeout(() => {
           waiting.delete(event.requestId);

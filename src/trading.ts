@@ -228,15 +228,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     return fates;
   }
 
-  function status(): TradingStatus {
-    const gate = runtime.child('gate').getSnapshot();
-    const state: TradingState = gate.hasTag('halted')
-      ? 'halted'
-      : gate.hasTag('reducing')
-        ? 'reducing'
-        : 'open';
-    return { state, reasons: gate.context.reasons };
-  }
+  const status = (): TradingStatus => runtime.root.getSnapshot().context.latched;
 
   async function setStatus(state: TradingState, message: string): Promise<TradingStatus> {
     if (status().state === state) return status();

@@ -59,7 +59,7 @@ const well: HealthFacts = {
   marketData: { lastTickAt: now - 5 },
   clients: { connected: 2, subscriptions: 3, slow: 0, closedSlow: 0 },
   redis: 'absent',
-  eventLoop: { p99Ms: 1, maxMs: 3, lastTurnAgeMs: 4 },
+  eventLoop: { p99Ms: 1, maxMs: 3, lastTurnAgeMs: 4, stallMs: 0 },
   executionLatency: { count: 10, p99Ms: 1.2, budgetMs: 10 },
 };
 const withTws = (tags: string[], tws: Partial<HealthFacts['tws']> = {}): HealthFacts => ({
@@ -166,6 +166,23 @@ describe('gates', () => {
     expect(trading(withRuntime(['reconciled', 'draining']))).toBe(false);
   });
 
+  test('a part that is gone for good shuts trading; only an escalation ends the life of the process', () => {
+    const gone = row('market', ['failed']);
+    const at = (tags: string[]) =>
+      assessHealth({ ...well, actors: [row('runtime', tags), ...well.actors.slice(1), gone] }, now);
+    const disabled = at(['started', 'disabled']);
+    expect(disabled.gates).toEqual({ live: true, started: true, ready: true, trading: false });
+    expect(disabled.reasons[0]).toMatchObject({
+      code: 'part-failed',
+      component: 'actors',
+      detail:
+        'a part that trading needs is gone for good (runtime.market): restart the process, then open trading',
+    });
+    const failed = at(['failed']);
+    expect([failed.gates.live, failed.gates.trading, failed.status]).toEqual([false, false, 'fail']);
+    expect(codes(failed)).toContain('part-failed');
+  });
+
   test("snapshots of an earlier session don't open it", () => {
     const report = assessHealth(withTws(['connected', 'tradable'], { sessionId: 's3' }), now);
     expect(report.gates.trading).toBe(false);
@@ -225,7 +242,8 @@ describe('gates', () => {
   test('a dead root or a loop that stands still does', () => {
     const deadRoot = { ...well, actors: [row('runtime', ['failed']), ...well.actors.slice(1)] };
     const stalled = { ...well, eventLoop: { ...well.eventLoop, lastTurnAgeMs: deadLoopMs } };
-    for (const facts of [deadRoot, stalled, { ...well, actors: [] }]) {
+    const stoodStill = { ...well, eventLoop: { ...well.eventLoop, stallMs: deadLoopMs } };
+    for (const facts of [deadRoot, stalled, stoodStill, { ...well, actors: [] }]) {
       const report = assessHealth(facts, now);
       expect(report.gates.live).toBe(false);
       expect(report.gates.trading).toBe(false);
@@ -321,6 +339,7 @@ describe('components', () => {
     expect(report.components.actors).toMatchObject({ status: 'warn', restarts: 3, count: 5 });
     expect(report.reasons[0]).toEqual({
       code: 'actor-failed',
+      component: 'actors',
       detail: 'actor runtime.watchdog has failed',
       since: earlier,
     });
@@ -355,7 +374,7 @@ describe('the machines', () => {
     );
   };
   test.each([
-    ['runtime', runtimeMachine, ['reconciled', 'draining', 'failed']],
+    ['runtime', runtimeMachine, ['reconciled', 'draining', 'disabled', 'failed']],
     ['tws', twsMachine, ['tradable', 'degraded', 'down', 'maintenance']],
     ['gate', gateMachine, ['reducing', 'halted']],
     ['desk', deskMachine, []],

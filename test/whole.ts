@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import pino from 'pino';
 import { loadConfig } from '../src/config.ts';
-import { createProgram } from '../src/program.ts';
+import { createProgram, type Program } from '../src/program.ts';
 import type { Patience } from '../src/runtime.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../src/simulator/simulator.ts';
 import { eventually, temporaryFolder } from './program.ts';
@@ -17,14 +17,16 @@ export interface Answer {
 export interface Whole {
   readonly simulator: Simulator;
   readonly url: string;
+  /** the running parts themselves, for what no client can do */
+  readonly program: Program;
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** Places an order, by default a limit order that rests far below the market. */
   place(order?: Record<string, unknown>, query?: string): Promise<Answer>;
   // biome-ignore lint/suspicious/noExplicitAny: as above
   order(clientOrderId: string, fits: (order: any) => boolean, withinMs?: number): Promise<any>;
   untilTrading(): Promise<void>;
-  /** Stops the runtime gracefully and starts another on the same journal; `meanwhile` happens between. */
-  restart(meanwhile?: () => void): Promise<void>;
+  /** Stops the runtime gracefully and starts another on the same journal; `meanwhile` happens between. Waits `until` it trades, or not. */
+  restart(meanwhile?: () => void, until?: 'trading' | 'started'): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -86,6 +88,9 @@ export async function startWhole({
     get url() {
       return running.url;
     },
+    get program() {
+      return running.program;
+    },
     call,
     place: (order = {}, query = '?wait=accepted&timeoutMs=5000') =>
       call('POST', `/v1/orders${query}`, {
@@ -110,11 +115,11 @@ export async function startWhole({
         20_000,
       );
     },
-    async restart(meanwhile = () => undefined) {
+    async restart(meanwhile = () => undefined, until = 'trading') {
       await running.program.stop();
       meanwhile();
       running = await launch();
-      await whole.untilTrading();
+      if (until === 'trading') await whole.untilTrading();
     },
     async stop() {
       await running.program.stop();

@@ -4,7 +4,14 @@ import Type from 'typebox';
 export const CheckStatus = Type.Enum(['pass', 'warn', 'fail']);
 const NullableText = Type.Union([Type.String(), Type.Null()]);
 
-const Reasons = Type.Array(Type.Object({ code: Type.String(), since: Type.String(), detail: Type.String() }));
+const Reasons = Type.Array(
+  Type.Object({
+    code: Type.String(),
+    component: Type.Optional(Type.String({ description: 'The part that it was found in.' })),
+    since: Type.String(),
+    detail: Type.String(),
+  }),
+);
 const Gates = Type.Object({
   live: Type.Boolean(),
   started: Type.Boolean(),
@@ -37,10 +44,8 @@ export const ActorRow = Type.Object({
   restarts: Type.Integer(),
 });
 
-export const DetailedHealth = Type.Object({
+const state = {
   status: CheckStatus,
-  version: Type.String(),
-  uptimeSeconds: Type.Number(),
   gates: Gates,
   reasons: Reasons,
   components: Type.Record(
@@ -50,5 +55,13 @@ export const DetailedHealth = Type.Object({
       { description: 'and the figures of the part' },
     ),
   ),
+};
+/** What the stream's channel `health` begins with. */
+export const HealthState = Type.Object(state);
+
+export const DetailedHealth = Type.Object({
+  ...state,
+  version: Type.String(),
+  uptimeSeconds: Type.Number(),
   actors: Type.Array(ActorRow),
 });

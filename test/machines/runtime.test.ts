@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { createActor, fromCallback } from 'xstate';
 import type { JournalCommand } from '../../machines/journal.ts';
-import { restartsMax, runtimeMachine } from '../../machines/runtime.machine.ts';
+import { runtimeMachine } from '../../machines/runtime.machine.ts';
 import { seedAfter } from '../../machines/runtime.ts';
+import { restartsMax, restartWindowMs } from '../../machines/supervision.ts';
 import {
   type SessionCommand,
   type SessionInput,
@@ -93,10 +94,11 @@ test('a connection that is replaced never uses the name of a former session, and
   }
   expect(sessions).toHaveLength(restartsMax + 1);
   expect(new Set(sessions).size).toBe(sessions.length);
-  expect(root.getSnapshot().hasTag('failed')).toBe(false);
+  expect(root.getSnapshot().hasTag('disabled')).toBe(false);
   connect();
   breakDown();
-  expect(root.getSnapshot().hasTag('failed')).toBe(true);
+  expect(root.getSnapshot().hasTag('disabled')).toBe(true);
+  expect(told.at(-1)).toEqual({ event: 'tws.lost', sessionId: sessions.at(-1) });
 });
 
 test('seeds after restarts differ from each other and from their neighbours', () => {
@@ -104,4 +106,24 @@ test('seeds after restarts differ from each other and from their neighbours', ()
     Array.from({ length: restartsMax + 1 }, (_, restarts) => seedAfter(seed, restarts)),
   );
   expect(new Set(seeds).size).toBe(seeds.length);
+});
+
+test('restarts are counted within a window: old ones are forgotten', () => {
+  const { root, clock, sessions, connect, breakDown } = fragileRuntime();
+  const liveFor = (ms: number) => {
+    connect();
+    clock.advance(ms);
+    breakDown();
+    clock.advance(1_000);
+  };
+  for (let life = 1; life <= 3 * restartsMax; life += 1) {
+    liveFor(restartWindowMs / restartsMax);
+    expect(root.getSnapshot().hasTag('disabled'), `after ${life} failures`).toBe(false);
+  }
+  expect(root.getSnapshot().context.restarts.tws).toBe(3 * restartsMax);
+  expect(sessions).toHaveLength(3 * restartsMax + 1);
+  expect(new Set(sessions).size).toBe(sessions.length);
+  liveFor(100);
+  liveFor(100);
+  expect(root.getSnapshot().hasTag('disabled'), 'one too many').toBe(true);
 });
