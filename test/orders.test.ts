@@ -252,7 +252,7 @@ test('halting is latched: it survives a restart, and opens only when asked', asy
     status: 503,
     body: { reason: 'halted' },
   });
-  await whole.restart().catch(() => undefined);
+  await whole.restart(undefined, 'started');
   await eventually(
     () => whole.call('GET', '/v1/trading'),
     ({ body }) => body.state === 'halted',
