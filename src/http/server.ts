@@ -13,6 +13,7 @@ import fastify, {
 import { addHealth } from './health.ts';
 import { parseJson } from './json.ts';
 import { addRateLimits, boundConnections, usualHttpLimits } from './limits.ts';
+import { addMachines } from './machines.ts';
 import { addMarket } from './market.ts';
 import { addNotFound } from './not-found.ts';
 import type { HttpLimits, HttpOptions } from './options.ts';
@@ -106,6 +107,7 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
     addOrders(routes, options);
     addTrading(routes, options);
     addReading(routes, options);
+    addMachines(routes);
     addMarket(routes, options);
     addStream(scope, streams, limiter);
     // after the route's own checks: keys and versions that are no WebSocket's
