@@ -1,22 +1,30 @@
 /** Probes and figures. Answered from memory; no token, no log. */
 import type { FastifyReply } from 'fastify';
 import Type, { type Static } from 'typebox';
-import { type CheckStatus, DetailedHealth, HealthAnswer, Service } from './health-schema.ts';
-import type { HealthReport, HttpOptions } from './options.ts';
+import { DetailedHealth, HealthAnswer, Service } from './health-schema.ts';
+import type { HealthReason, HealthReport, HealthStatus, HttpOptions } from './options.ts';
+import { invalid, ProblemError } from './problems.ts';
 import type { Server } from './routing.ts';
 
 const ProbeQuery = Type.Object(
   {
     verbose: Type.Optional(Type.String({ description: 'Answers with one `[+]name ok` line per check.' })),
     gate: Type.Optional(Type.Enum(['trading'], { description: 'Adds what trading needs.' })),
+    exclude: Type.Optional(
+      Type.Union([Type.Array(Type.String()), Type.String()], {
+        description: 'Checks that shall not count, by their names in `?verbose`; may be repeated.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
 type ProbeQuery = Static<typeof ProbeQuery>;
 
+/** `why`: what is wrong with it, also when that is no failure yet. */
 interface Check {
   readonly name: string;
   readonly ok: boolean;
+  readonly why: readonly HealthReason[];
 }
 
 const config = { probe: true, rateLimit: false } as const;
@@ -50,26 +58,44 @@ export function addHealth(server: Server, options: HttpOptions): void {
       querystring: ProbeQuery,
       response: { 200: HealthAnswer, 503: HealthAnswer },
     };
-    server.get(path, { config, schema }, (request, reply) => {
+    server.get(path, { config, schema }, (request, reply): unknown => {
       const { query } = request;
       const report = health.report();
-      return answerProbe(reply, path, report, checksOf(report, query), query.verbose !== undefined);
+      const all = checksOf(report, query);
+      const checks = without(all, [query.exclude ?? []].flat());
+      const passed = checks.every((check) => check.ok);
+      reply.code(passed ? 200 : 503);
+      if (query.verbose !== undefined) {
+        reply.type('text/plain; charset=utf-8');
+        return linesOf(path, checks, passed);
+      }
+      const isWhole = checks.length === all.length;
+      const reasons = report.reasons.filter((reason) => checks.some(({ why }) => why.includes(reason)));
+      return {
+        status: passed ? passedStatus(path, isWhole ? report.status : worstOf(reasons)) : 'fail',
+        reason: passed ? null : (reasons[0]?.code ?? null),
+        reasons: isWhole ? [...report.reasons] : reasons,
+        gates: report.gates,
+      } satisfies Static<typeof HealthAnswer>;
     });
   };
 
   probe('/health', 'The worst of all parts', (report, query) => [
-    ...Object.entries(report.components).map(([name, part]) => ({ name, ok: part.status !== 'fail' })),
-    { name: 'overall', ok: report.status !== 'fail' },
-    ...tradingCheck(report, query.gate === 'trading'),
+    ...Object.entries(report.components).map(([name, { status }]) => {
+      const why = report.reasons.filter(({ component }) => component === name);
+      return { name, ok: status !== 'fail', why };
+    }),
+    gateCheck('live', report),
+    ...(query.gate === 'trading' ? [gateCheck('trading', report)] : []),
   ]);
-  probe('/health/live', 'Restart me?', (report) => [{ name: 'live', ok: report.gates.live }]);
+  probe('/health/live', 'Restart me?', (report) => [gateCheck('live', report)]);
   probe('/health/start', 'Configuration read, journal replayed, HTTP bound', (report) => [
-    { name: 'started', ok: report.gates.started },
+    gateCheck('started', report),
   ]);
   probe('/health/ready', 'Send me requests?', (report, query) => [
-    { name: 'started', ok: report.gates.started },
-    { name: 'ready', ok: report.gates.ready },
-    ...tradingCheck(report, query.gate === 'trading' || options.readyRequiresTws),
+    gateCheck('started', report),
+    gateCheck('ready', report),
+    ...(query.gate === 'trading' || options.readyRequiresTws ? [gateCheck('trading', report)] : []),
   ]);
 
   const detailed = {
@@ -101,34 +127,40 @@ export function addHealth(server: Server, options: HttpOptions): void {
   );
 }
 
-function tradingCheck(report: HealthReport, wanted: boolean): Check[] {
-  return wanted ? [{ name: 'trading', ok: report.gates.trading }] : [];
+function gateCheck(name: keyof HealthReport['gates'], { gates, reasons }: HealthReport): Check {
+  return { name, ok: gates[name], why: gates[name] ? [] : reasons };
 }
 
-function answerProbe(
-  reply: FastifyReply,
-  path: string,
-  report: HealthReport,
-  checks: readonly Check[],
-  verbose: boolean,
-): unknown {
-  const passed = checks.every((check) => check.ok);
-  reply.code(passed ? 200 : 503);
-  if (verbose) {
-    const why = report.reasons.map((reason) => reason.code).join(', ') || 'no reason given';
-    const lines = checks.map(({ name, ok }) => (ok ? `[+]${name} ok` : `[-]${name} failed: ${why}`));
-    const name = path.slice('/health'.length + 1) || 'health';
-    reply.type('text/plain; charset=utf-8');
-    return `${lines.join('\n')}\n${name} check ${passed ? 'passed' : 'failed'}\n`;
+/** A name that is no check is a probe that tests less, or other things, than was meant. */
+function without(checks: readonly Check[], excluded: readonly string[]): readonly Check[] {
+  const names = checks.map(({ name }) => name);
+  const unknown = excluded.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    const detail = `"${unknown}" is no check of this probe; there are ${names.join(', ')}`;
+    throw new ProblemError(invalid([{ pointer: '/exclude', detail }]));
   }
-  // a probe that passes while a part is only doubtful still says so
-  const status: Static<typeof CheckStatus> = passed ? (path === '/health' ? report.status : 'pass') : 'fail';
-  return {
-    status,
-    reason: passed ? null : (report.reasons[0]?.code ?? null),
-    reasons: report.reasons,
-    gates: report.gates,
-  };
+  return checks.filter(({ name }) => !excluded.includes(name));
+}
+
+/** A probe of one gate that passes is all well; the whole says also what is only doubtful. */
+function passedStatus(path: string, status: HealthStatus): HealthStatus {
+  return path === '/health' ? status : 'pass';
+}
+
+/** Of a probe that passes. */
+function worstOf(reasons: readonly HealthReason[]): HealthStatus {
+  return reasons.length > 0 ? 'warn' : 'pass';
+}
+
+function linesOf(path: string, checks: readonly Check[], passed: boolean): string {
+  const name = path.slice('/health'.length + 1) || 'health';
+  return `${checks.map(lineOf).join('\n')}\n${name} check ${passed ? 'passed' : 'failed'}\n`;
+}
+
+function lineOf({ name, ok, why }: Check): string {
+  const codes = why.map(({ code }) => code).join(', ');
+  if (!ok) return `[-]${name} failed: ${codes || 'no reason given'}`;
+  return codes === '' ? `[+]${name} ok` : `[+]${name} ok, but ${codes}`;
 }
 
 function wantsText(accept: string | undefined): boolean {

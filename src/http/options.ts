@@ -1,6 +1,7 @@
 /** What the HTTP and WebSocket face needs from the rest of the runtime. It decides nothing about orders or quotes. */
 import type { Observable } from 'rxjs';
 import type { Decimal } from '../../machines/decimal.ts';
+import type { LineChannel, LineFeed, LineView } from '../../machines/feed.ts';
 import type { ActorRow, HealthReport } from '../../machines/health.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { JournalRecord, Page } from '../../machines/journal.ts';
@@ -162,6 +163,15 @@ export interface MarketPort {
   quote(key: string): Quote | undefined;
   /** What was last known of an instrument without a row, as `stale`; for showing alone. */
   lastQuote?(key: string): Quote | undefined;
+  /**
+   * Counts one more reader of a line that carries something else than quotes, and opens it when it is the first. Release exactly
+   * once.
+   */
+  watch(
+    contract: Contract,
+    instrument: string,
+    feed: Exclude<LineFeed, { channel: 'quotes' }>,
+  ): { readonly view: LineView; release(): void };
   /** Waits for the first row of an acquired key, at most so long; undefined when none came. */
   firstQuote(key: string, timeoutMs: number): Promise<Quote | { readonly failed: Reason } | undefined>;
   /** Shared: emits only when something changed. */
@@ -187,7 +197,7 @@ export interface MarketPort {
   ): Promise<readonly Bar[] | RequestFailure>;
 }
 
-export type { HealthReport, HealthStatus } from '../../machines/health.ts';
+export type { HealthReason, HealthReport, HealthStatus } from '../../machines/health.ts';
 export interface HealthPort {
   /** From memory; never waits, never does I/O. `gate: 'trading'` adds what trading needs to `ready`. */
   report(): HealthReport;
@@ -268,6 +278,8 @@ export interface HttpOptions {
   readonly onFanOut?: (ms: number, frames: number) => void;
   /** Called for each beat that a client did not get, each time it gets fewer of them, and when it is closed for it. */
   readonly onSlowClient?: (measure: 'skipped' | 'thinned' | 'closed') => void;
+  /** Called once per beat of depth, trades and bars: changes folded into rows, and prints that rows had no room for. */
+  readonly onConflated?: (channel: LineChannel, merged: number, dropped: number) => void;
   /** Called with the time from request received to answer sent, in ms, for every request but probes. */
   readonly onHttpTiming: (route: string, ms: number) => void;
 }

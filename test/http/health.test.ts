@@ -107,6 +107,33 @@ describe('probes', () => {
     expect((await get('/health?verbose=1')).text).toContain('[-]tws failed: severed');
   });
 
+  it('leave out checks that are excluded, and refuse names that are none', async () => {
+    running.health.current = severed;
+    expect((await get('/health?exclude=tws')).status).toBe(200);
+    expect((await get('/health?exclude=tws&exclude=journal')).status).toBe(200);
+    expect((await get('/health?exclude=journal')).status).toBe(503);
+    expect(await json('/health?exclude=tws')).toMatchObject({ status: 'pass', reason: null, reasons: [] });
+    expect(await json('/health?exclude=journal')).toMatchObject({ status: 'fail', reason: 'severed' });
+    expect((await get('/health?exclude=tws&verbose')).text).toBe(
+      '[+]journal ok\n[+]live ok\nhealth check passed\n',
+    );
+    expect((await get('/health/ready?gate=trading&exclude=trading')).status).toBe(200);
+    const refused = await get('/health/ready?exclude=tws');
+    expect(refused.status).toBe(400);
+    expect(JSON.parse(refused.text).errors).toEqual([
+      { pointer: '/exclude', detail: '"tws" is no check of this probe; there are started, ready' },
+    ]);
+  });
+
+  it('tell by name what is only doubtful', async () => {
+    const components = { clients: { status: 'warn' as const, since } };
+    const reasons = [{ code: 'slow-consumers', component: 'clients', since, detail: '1 of 2' }];
+    running.health.current = { ...running.health.current, status: 'warn', components, reasons };
+    expect((await get('/health?verbose')).text).toBe(
+      '[+]clients ok, but slow-consumers\n[+]live ok\nhealth check passed\n',
+    );
+  });
+
   it('refuse a gate that does not exist', async () => {
     expect((await get('/health/ready?gate=garden')).status).toBe(400);
   });
