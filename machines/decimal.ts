@@ -23,7 +23,7 @@ const PLAIN = /^-?(0|[1-9]\d*)(\.\d+)?$/;
 export function toDecimal(value: string | number): Decimal | null {
   const text = typeof value === 'number' ? (Number.isFinite(value) ? String(value) : '') : value.trim();
   if (!DECIMAL.test(text) || text.length > 40) return null;
-  return PLAIN.test(text) ? text : new Big(text).toFixed();
+  return PLAIN.test(text) ? text : new Big(text.replace(/^\+/, '')).toFixed();
 }
 
 export const add = (a: Decimal, b: Decimal): Decimal => new Big(a).plus(b).toFixed();

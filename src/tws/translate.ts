@@ -41,6 +41,9 @@ export function decimalOf(value: number | undefined | null): Decimal | null {
 
 const text = (value: string | undefined): string => value ?? '';
 
+/** Details of contracts tell the time of the last trade as well: `20261218 08:30:00 US/Central`. Only the date names a contract. */
+const dateOf = (lastTrade: string): string => lastTrade.split(/[\s-]/, 1)[0] ?? '';
+
 /** The contract without the fields that TWS left empty. */
 export function toContract(contract: IbContract): Contract {
   const { conId, symbol, secType, exchange, currency, localSymbol, primaryExch, tradingClass } = contract;
@@ -51,7 +54,9 @@ export function toContract(contract: IbContract): Contract {
     ...(secType ? { secType } : {}),
     ...(exchange ? { exchange } : {}),
     ...(currency ? { currency } : {}),
-    ...(lastTradeDateOrContractMonth ? { lastTradeDateOrContractMonth } : {}),
+    ...(lastTradeDateOrContractMonth
+      ? { lastTradeDateOrContractMonth: dateOf(lastTradeDateOrContractMonth) }
+      : {}),
     ...(settled(strike) ? { strike: Number(strike) } : {}),
     ...(right ? { right: right === 'C' ? ('C' as const) : ('P' as const) } : {}),
     ...(settled(multiplier) ? { multiplier: String(multiplier) } : {}),
