@@ -21,6 +21,15 @@ const terms = {
   outsideRegularHours: Type.Optional(Type.Boolean()),
 };
 
+export const FillView = Type.Object({
+  execId: Type.String(),
+  quantity: DecimalText,
+  price: DecimalText,
+  at: Time,
+  commission: orNull(DecimalText),
+  realizedPnl: orNull(DecimalText),
+});
+
 export const OrderView = Type.Object({
   clientOrderId: Type.String(),
   origin: Type.Enum(['api', 'external', 'liquidation']),
@@ -32,6 +41,11 @@ export const OrderView = Type.Object({
     description: 'other: an order of somebody else, of a type that we do not know',
   }),
   ...terms,
+  quantityUnknown: Type.Optional(
+    Type.Literal(true, {
+      description: 'an order of others, met by its executions: `quantity` is what they have filled so far',
+    }),
+  ),
   state: Type.Enum([...orderStates]),
   filledQuantity: DecimalText,
   remainingQuantity: DecimalText,
@@ -43,16 +57,7 @@ export const OrderView = Type.Object({
   reason: orNull(ReasonView),
   notices: Type.Array(Type.Object({ code: Type.Integer(), message: Type.String(), at: Time })),
   pendingChange: orNull(Type.Partial(Type.Object(terms))),
-  fills: Type.Array(
-    Type.Object({
-      execId: Type.String(),
-      quantity: DecimalText,
-      price: DecimalText,
-      at: Time,
-      commission: orNull(DecimalText),
-      realizedPnl: orNull(DecimalText),
-    }),
-  ),
+  fills: Type.Array(FillView),
   createdAt: Time,
   updatedAt: Time,
   confirmed: Type.Optional(
@@ -133,17 +138,14 @@ export const AccountView = Type.Object({
   ),
 });
 
-export const PnlView = Type.Object({
-  accounts: Type.Array(
-    Type.Object({
-      account: Type.String(),
-      daily: orNull(DecimalText),
-      unrealized: orNull(DecimalText),
-      realized: orNull(DecimalText),
-      at: orNull(Time),
-    }),
-  ),
+export const PnlRow = Type.Object({
+  account: Type.String(),
+  daily: orNull(DecimalText),
+  unrealized: orNull(DecimalText),
+  realized: orNull(DecimalText),
+  at: orNull(Time),
 });
+export const PnlView = Type.Object({ accounts: Type.Array(PnlRow) });
 
 export const ContractView = Type.Object({
   instrument: Type.String(),
