@@ -58,13 +58,20 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
       const { permId } = fact.ids;
       const seen = accepted(order, permId, fact.status, null, fact.heldBecause).map(stamp);
       const now = seen.reduce(applyFact, order);
-      return [...seen, ...statusSeen(now, permId, fact).map(stamp)];
+      const { filled, remaining } = fact;
+      const size = filled && remaining ? add(filled, remaining) : '0';
+      const sized = sizeSeen(now, fact.status, size).map(stamp);
+      const known = sized.reduce(applyFact, now);
+      return [...seen, ...sized, ...statusSeen(known, permId, fact).map(stamp)];
     }
     case 'broker.completedSeen': {
       const { permId } = fact.ids;
       const seen = accepted(order, permId, fact.status, null, undefined).map(stamp);
       const now = seen.reduce(applyFact, order);
       const reason: Reason | null = fact.text ? { code: 'broker', message: fact.text } : null;
+      const { filled } = fact;
+      const sized = sizeSeen(now, fact.status, filled ?? fact.terms.quantity).map(stamp);
+      if (sized.length > 0) return [...seen, ...sized];
       const isCutShort = now.state === 'filled' && fact.status !== 'filled';
       const larger = isCutShort ? grown(now, permId, fact.terms).map(stamp) : [];
       const reopened: Order =
@@ -165,6 +172,16 @@ export const contradictsEnd = (order: Order, fact: BrokerFact): boolean =>
   openStatuses.has(fact.status) &&
   order.permIds.includes(fact.ids.permId);
 
+/** The broker says how large an order is that was met by its executions. Of one that was cut short the rest is not told. */
+const sizeSeen = (order: Order, status: BrokerOrderStatus, quantity: string): News[] =>
+  order.quantityUnknown &&
+  !isClosed(order) &&
+  status !== 'cancelled' &&
+  status !== 'inactive' &&
+  !isZero(quantity)
+    ? [{ type: 'order.modified', terms: { quantity } }]
+    : [];
+
 const changeable = [
   'quantity',
   'limitPrice',
@@ -176,6 +193,7 @@ const changeable = [
 
 /** Terms that the broker echoes and that differ from ours: an acknowledged modification, or one made elsewhere. */
 function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {
+  if (order.quantityUnknown) return sizeSeen(order, status, terms.quantity);
   if (order.state === 'filled') return status === 'filled' ? [] : grown(order, permId, terms);
   if (isClosed(order) || status === 'cancelled' || status === 'filled' || status === 'inactive') return [];
   // An older one beside it has the terms from before the change.

@@ -143,7 +143,8 @@ function orderOfExecution(
     side: execution.side,
     type: 'other',
     quantity: execution.cumulativeQuantity,
-    remainingQuantity: execution.cumulativeQuantity,
+    quantityUnknown: true,
+    remainingQuantity: '0',
     timeInForce: 'day',
   };
 }

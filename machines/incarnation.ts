@@ -27,7 +27,8 @@ export function filledUnder(order: Order, permId: string): Decimal {
 /** Those that may still fill. */
 export const liveIncarnations = (order: Order): readonly Incarnation[] =>
   incarnationsOf(order).filter(
-    ({ permId, state }) => state === 'live' && compare(filledUnder(order, permId), order.quantity) < 0,
+    ({ permId, state }) =>
+      state === 'live' && (order.quantityUnknown || compare(filledUnder(order, permId), order.quantity) < 0),
   );
 
 /** Nothing is left to fill, and nothing lives that could fill more. */

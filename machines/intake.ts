@@ -233,6 +233,8 @@ function discover(context: DeskContext, fact: IdentifiedFact, out: Outbox): void
     nextOrderId: Math.max(context.nextOrderId, (order.orderId ?? 0) + 1),
   });
   if (order.origin === 'api') out.report({ type: 'order.surprised', clientOrderId, fact });
+  if (order.quantityUnknown)
+    out.report({ type: 'evidence.wanted', why: 'the size of an order of others is not known' });
   out.toOrder(clientOrderId, {
     type: 'order.discovered',
     clientOrderId,

@@ -69,6 +69,9 @@ export const orderMachine = setup({
       context.order.fills.length === 0,
     isMissing: ({ context, event }) => isMissingFrom(context, event) && !context.isUnsent,
     isUnsent: ({ context }) => context.isUnsent,
+    /** It is not open any more, and nobody says how large it was: it was what it filled. */
+    isSizeLost: ({ context, event }) =>
+      isMissingFrom(context, event) && context.order.quantityUnknown === true && context.stated === null,
     isAbsent: ({ context, event }) => isMissingFrom(context, event) && context.stated === null,
     hasStatedFills: ({ context, event }) =>
       isNewList(context, event) &&
@@ -255,6 +258,12 @@ export const orderMachine = setup({
       at: (event as EvidenceCompleted).at,
       reason: { code: 'not-at-broker', message: 'complete lists of the broker do not contain the order' },
     })),
+    concludeSize: raise(({ context, event }) => ({
+      type: 'order.modified' as const,
+      clientOrderId: context.order.clientOrderId,
+      at: (event as EvidenceCompleted).at,
+      terms: { quantity: context.order.filledQuantity },
+    })),
     acceptStatement: raise(({ context, event }) => ({
       type: 'order.filledAsStated' as const,
       clientOrderId: context.order.clientOrderId,
@@ -413,6 +422,7 @@ export const orderMachine = setup({
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'evidence.completed': [
           { guard: 'hasStatedFills', actions: 'acceptStatement' },
+          { guard: 'isSizeLost', actions: 'concludeSize' },
           { guard: 'isAbsent', actions: 'doubtAbsent' },
           { actions: 'followVanished' },
         ],

@@ -112,6 +112,8 @@ export interface Order extends OrderTerms {
   /** `other`: an order of others whose TWS type (`brokerType`) has no name here */
   readonly type: OrderType | 'other';
   readonly brokerType?: string;
+  /** true: met by its executions, its size is not known yet; `quantity` is what they have filled so far */
+  readonly quantityUnknown?: true;
   readonly ocaGroup?: string;
   readonly parentClientOrderId?: string;
   readonly client?: string;
@@ -281,12 +283,14 @@ function withFills(order: Order, fills: readonly Fill[]): Order {
   const stated = order.statedFilled?.quantity ?? '0';
   const explained = compare(filled, stated) >= 0;
   const filledQuantity = larger(filled, stated);
-  const left = subtract(order.quantity, filledQuantity);
+  const quantity = order.quantityUnknown ? larger(order.quantity, filledQuantity) : order.quantity;
+  const left = order.quantityUnknown ? '0' : subtract(quantity, filledQuantity);
   // Explained by executions it has served: a correction of these must be able to fall below it.
   const { statedFilled, ...rest } = order;
   return {
     ...rest,
     ...(statedFilled && !explained ? { statedFilled } : {}),
+    quantity,
     fills,
     filledQuantity,
     remainingQuantity: compare(left, '0') > 0 ? left : '0',
@@ -301,7 +305,9 @@ function withFills(order: Order, fills: readonly Fill[]): Order {
 
 /** Whether nothing is left to fill. */
 export const isFullyFilled = (order: Order): boolean =>
-  compare(order.filledQuantity, '0') > 0 && compare(order.filledQuantity, order.quantity) >= 0;
+  !order.quantityUnknown &&
+  compare(order.filledQuantity, '0') > 0 &&
+  compare(order.filledQuantity, order.quantity) >= 0;
 
 /** The order with the fact's figures worked in. States are the machine's business: only figures and texts change here. */
 export function applyFact(order: Order, fact: OrderFact): Order {
@@ -387,8 +393,11 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
       );
     case 'order.modifyRequested':
       return { ...order, pendingChange: fact.change };
-    case 'order.modified':
-      return withFills({ ...order, ...fact.terms, pendingChange: null, reason: null }, order.fills);
+    case 'order.modified': {
+      const { quantityUnknown: _, ...sized } = order;
+      const known = fact.terms.quantity === undefined ? order : sized;
+      return withFills({ ...known, ...fact.terms, pendingChange: null, reason: null }, order.fills);
+    }
     case 'order.modifyRejected':
       return { ...order, pendingChange: null, reason: fact.reason };
     case 'order.cancelRequested':

@@ -42,7 +42,10 @@ incident({
     await whole.order('known', ({ state }) => state === 'filled');
     expect(contracts.length).toBeGreaterThanOrEqual(3);
     await whole.restart();
-    expect(await executions(whole)).toHaveLength(contracts.length + 1);
+    // The market may fill an order in several prints.
+    const rows = await executions(whole);
+    expect(new Set(rows.map(({ instrument }) => instrument)).size).toBe(contracts.length + 1);
+    expect(rows.reduce((sum, { quantity }) => sum + Number(quantity), 0)).toBe(10 + 2 * contracts.length);
     expect((await positions(whole)).map(({ quantity }) => quantity).toSorted()).toEqual(
       ['10', ...contracts.map(() => '2')].toSorted(),
     );

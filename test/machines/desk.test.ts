@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import { type ActorRefFrom, createActor, setup } from 'xstate';
 import { deskMachine } from '../../machines/desk.machine.ts';
 import type { DeskEvent, DeskReport } from '../../machines/desk.ts';
+import type { BrokerFact, BrokerOrderStatus } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
-import { at, ticket } from './orders.ts';
+import { at, orderSeen, statusSeen, ticket } from './orders.ts';
 
 function startDesk() {
   const heard: DeskReport[] = [];
@@ -64,7 +65,9 @@ function startDesk() {
       disposition: 'duplicateOrderId',
     });
   const grant = (orderId: number): void => send({ type: 'broker.orderIdGranted', at, orderId });
-  return { send, submit, refuse, grant, commit, commits, placed, view };
+  const reports = <T extends DeskReport['type']>(type: T) =>
+    heard.filter((report): report is Extract<DeskReport, { type: T }> => report.type === type);
+  return { send, submit, refuse, grant, commit, commits, placed, view, heard: reports };
 }
 const pick = ({ orderId, parentOrderId }: { orderId: number; parentOrderId: number }) => ({
   orderId,
@@ -178,4 +181,88 @@ test('a commission that comes before its execution is worked in with it', () => 
     },
   });
   expect(desk.view('c-1')).toMatchObject({ commission: '-0.25', fills: [{ commission: '-0.25' }] });
+});
+
+/** An execution of an order that somebody else made, as a list of executions tells it. */
+const strange = (execId: string, quantity: string, cumulativeQuantity: string): DeskEvent => ({
+  type: 'broker.executed',
+  at,
+  ids: { orderId: 0, clientId: 0, permId: '900', orderRef: '' },
+  execution: {
+    execId,
+    account: 'DU1234567',
+    contract: { conId: 265598, symbol: 'AAPL', secType: 'STK', currency: 'USD', exchange: 'IEX' },
+    side: 'buy',
+    quantity,
+    price: '187',
+    executedAt: '2026-11-20T15:00:00.000Z',
+    exchange: 'IEX',
+    cumulativeQuantity,
+    averagePrice: '187',
+    liquidation: false,
+  },
+});
+const strangeSeen = (status: BrokerOrderStatus): DeskEvent => ({
+  ...(orderSeen(status, { quantity: '100' }, '900') as Extract<BrokerFact, { type: 'broker.orderSeen' }>),
+  ids: { orderId: 0, clientId: 0, permId: '900', orderRef: '' },
+});
+
+test('an order of others that is met by its executions has no size until the broker tells it, and no false alerts', () => {
+  const desk = startDesk();
+  desk.send(strange('s1.01', '40', '40'));
+  expect(desk.view('ext-900')).toMatchObject({
+    quantityUnknown: true,
+    quantity: '40',
+    filledQuantity: '40',
+    remainingQuantity: '0',
+    state: 'working',
+  });
+  expect(desk.heard('evidence.wanted')).toHaveLength(1);
+  desk.send(strange('s2.01', '35', '75'));
+  expect(desk.view('ext-900')).toMatchObject({ quantity: '75', filledQuantity: '75', state: 'working' });
+  expect(desk.heard('order.alerted')).toEqual([]);
+  desk.send(strangeSeen('working'));
+  expect(desk.view('ext-900')).toMatchObject({ quantity: '100', remainingQuantity: '25', state: 'working' });
+  expect(desk.view('ext-900')).not.toHaveProperty('quantityUnknown');
+  desk.send(strange('s3.01', '25', '100'));
+  expect(desk.view('ext-900')).toMatchObject({ state: 'filled' });
+  desk.send(strange('s4.01', '1', '101'));
+  expect(desk.heard('order.alerted').map(({ alert }) => alert)).toEqual([
+    'order.filledLate',
+    'order.overfilled',
+  ]);
+});
+
+test('the size of an order of others is told by a status, by the completed orders, or by nobody any more', () => {
+  const ids = { orderId: 0, clientId: 0, permId: '900', orderRef: '' };
+  const completed = (status: 'filled' | 'cancelled'): DeskEvent => ({
+    type: 'broker.completedSeen',
+    at,
+    ids,
+    terms: (strangeSeen('working') as Extract<BrokerFact, { type: 'broker.orderSeen' }>).terms,
+    status,
+    filled: '40',
+    completedAt: '',
+    text: '',
+  });
+  const ways: readonly (readonly [readonly DeskEvent[], object])[] = [
+    [
+      [{ ...(statusSeen('working', { filled: '40', remaining: '60' }) as BrokerFact), ids } as DeskEvent],
+      { quantity: '100', remainingQuantity: '60', state: 'working' },
+    ],
+    [[completed('filled')], { quantity: '40', state: 'filled' }],
+    [[completed('cancelled')], { quantity: '40', quantityUnknown: true, state: 'cancelled' }],
+    [
+      [{ type: 'desk.evidence', at: at + 9_000, since: at + 8_000, present: [], lasting: [] }],
+      { quantity: '40', state: 'filled' },
+    ],
+  ];
+  for (const [events, order] of ways) {
+    const desk = startDesk();
+    desk.send(strange('s1.01', '40', '40'));
+    for (const event of events) desk.send(event);
+    expect(desk.view('ext-900')).toMatchObject(order);
+    expect(desk.heard('order.alerted')).toEqual([]);
+    expect(desk.heard('order.surprised')).toEqual([]);
+  }
 });
