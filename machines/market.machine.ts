@@ -4,15 +4,23 @@
  */
 import type { ActorRefFrom } from 'xstate';
 import { assertEvent, assign, enqueueActions, setup } from 'xstate';
+import { type LineChannel, lineChannels } from './feed.ts';
 import type { LineRow, MarketCommand, MarketLinkFact } from './market.ts';
 import { farmServes } from './market.ts';
 import type { SubscriptionPatience, SubscriptionReport } from './subscription.machine.ts';
 import { subscriptionMachine } from './subscription.machine.ts';
 
+export type LineLimits = Readonly<Record<LineChannel, number>>;
+
+const usualLimits: LineLimits = { quotes: 95, depth: 3, trades: 5, bars: 45 };
+
 export interface MarketInput {
-  /** lines open at once; TWS's own limit is 100 for most accounts. Default 95 */
-  readonly lineLimit?: number;
-  /** instruments known at once, waiting ones included. Default 1,000 */
+  /**
+   * Lines of each kind open at once. TWS's own limits for most accounts are 100 for quotes, 3 for depth, 5 for trades and 50 for
+   * bars. Default 95, 3, 5 and 45
+   */
+  readonly lineLimits?: Partial<LineLimits>;
+  /** lines known at once, waiting ones included. Default 1,000 */
   readonly rowLimit?: number;
   /** how long a line stays open without a reader. Default 5,000 */
   readonly lingerMs?: number;
@@ -22,7 +30,7 @@ export interface MarketInput {
 }
 
 export interface MarketContext {
-  readonly lineLimit: number;
+  readonly lineLimits: LineLimits;
   readonly rowLimit: number;
   readonly lingerMs: number;
   readonly patience: Partial<SubscriptionPatience>;
@@ -50,6 +58,10 @@ const isOccupying = (row: LineRow): boolean =>
   row.standing !== 'waiting' && !(row.standing === 'refused' && row.retryAfterMs === null);
 const isWaiting = (row: LineRow): boolean => row.standing === 'waiting';
 const hasActor = (row: LineRow): boolean => !isWaiting(row) && row.crashes <= crashLimit;
+const isOf =
+  (channel: LineChannel) =>
+  (row: LineRow): boolean =>
+    row.feed.channel === channel;
 const isIdle = (row: LineRow): boolean => row.readers === 0;
 
 export const rowOf = (rows: readonly LineRow[], key: string): LineRow | undefined =>
@@ -77,11 +89,15 @@ export const marketMachine = setup({
     hasSession: ({ context }) => context.sessionId !== null,
     isSameSession: ({ context, event }) =>
       event.type === 'tws.ready' && event.sessionId === context.sessionId,
-    /** somebody waits, and a line is free or can be freed */
+    /** somebody waits, and a line of that kind is free or can be freed */
     canAdmit: ({ context }) => {
-      if (!context.rows.some(isWaiting)) return false;
-      const occupied = context.rows.filter(isOccupying);
-      return occupied.length < context.lineLimit || occupied.some(isIdle);
+      const waiting = context.rows.filter(isWaiting);
+      return lineChannels.some((channel) => {
+        if (!waiting.some(isOf(channel))) return false;
+        const rows = context.rows.filter(isOf(channel));
+        const occupied = rows.filter(isOccupying);
+        return occupied.length < context.lineLimits[channel] || occupied.some(isIdle);
+      });
     },
   },
   actions: {
@@ -95,6 +111,7 @@ export const marketMachine = setup({
       const row: LineRow = {
         key: event.key,
         contract: event.contract,
+        feed: event.feed ?? { channel: 'quotes' },
         readers: 1,
         standing: 'waiting',
         reason: null,
@@ -135,29 +152,33 @@ export const marketMachine = setup({
     }),
     /** First come, first served; a line that only lingers gives way. */
     admitWaiting: enqueueActions(({ context, enqueue }) => {
-      let free = context.lineLimit - context.rows.filter(isOccupying).length;
-      const wanted = context.rows.filter(isWaiting).length;
-      const leaving = context.rows
-        .filter((row) => isOccupying(row) && isIdle(row))
-        .slice(0, Math.max(0, wanted - free))
-        .map((row) => row.key);
+      const leaving = new Set<string>();
+      const entering = new Set<string>();
+      for (const channel of lineChannels) {
+        const rows = context.rows.filter(isOf(channel));
+        const occupied = rows.filter(isOccupying);
+        const waiting = rows.filter(isWaiting);
+        const free = context.lineLimits[channel] - occupied.length;
+        const making = occupied.filter(isIdle).slice(0, Math.max(0, waiting.length - free));
+        for (const { key } of making) leaving.add(key);
+        for (const { key } of waiting.slice(0, Math.max(0, free + making.length))) entering.add(key);
+      }
       for (const key of leaving) {
         enqueue.cancel(lingerIdOf(key));
         enqueue.stopChild(actorIdOf(key));
-        free += 1;
       }
       const rows: LineRow[] = [];
       for (const row of context.rows) {
-        if (leaving.includes(row.key)) continue;
-        if (!isWaiting(row) || free <= 0) {
+        if (leaving.has(row.key)) continue;
+        if (!entering.has(row.key)) {
           rows.push(row);
           continue;
         }
-        free -= 1;
         rows.push({ ...row, standing: 'requesting' });
+        const { key, contract, feed } = row;
         enqueue.spawnChild('subscription', {
-          id: actorIdOf(row.key),
-          input: { key: row.key, contract: row.contract, patience: context.patience },
+          id: actorIdOf(key),
+          input: { key, contract, feed, patience: context.patience },
         });
       }
       enqueue.assign({ rows });
@@ -170,9 +191,8 @@ export const marketMachine = setup({
     }),
     passToConcerned: enqueueActions(({ context, event, enqueue }) => {
       assertEvent(event, 'tws.farmChanged');
-      if (event.farm.kind !== 'market') return;
       for (const row of context.rows) {
-        if (hasActor(row) && farmServes(event.farm.name, row.contract)) {
+        if (hasActor(row) && farmServes(event.farm, row.contract, row.feed)) {
           enqueue.sendTo(actorIdOf(row.key), event);
         }
       }
@@ -208,7 +228,7 @@ export const marketMachine = setup({
 }).createMachine({
   id: 'market',
   context: ({ input }) => ({
-    lineLimit: input.lineLimit ?? 95,
+    lineLimits: { ...usualLimits, ...input.lineLimits },
     rowLimit: input.rowLimit ?? 1000,
     lingerMs: input.lingerMs ?? 5000,
     patience: input.patience ?? {},

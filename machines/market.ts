@@ -1,5 +1,6 @@
 /** Market data as clients see it. Numbers, not decimals: nothing here books money. */
 
+import type { LineFeed, LineSink } from './feed.ts';
 import type { Contract } from './instrument.ts';
 import type { Reason } from './order.ts';
 import type { Farm } from './tws.ts';
@@ -101,9 +102,9 @@ export interface RequestFailure {
 export interface ChangedRow {
   readonly key: string;
   readonly delta: string;
-}
   /** ticks in it */
   readonly merged: number;
+}
 
 export interface Beat {
   /** ms since the epoch */
@@ -115,15 +116,9 @@ export interface Beat {
 export type DataKind = 'live' | 'frozen' | 'delayed' | 'delayedFrozen';
 
 /** Where the ticks of one line go. Called synchronously for every message; must not throw or wait. */
-export interface TickSink {
+export interface TickSink extends LineSink {
   /** `at` = when the bytes were read, ms since the epoch */
   tick(field: QuoteField, value: number, at: number): void;
-  dataKind(kind: DataKind, at: number): void;
-  halted(halted: boolean, at: number): void;
-  /** information about the line that ends nothing (10090, 10167, ...) */
-  noted(note: Reason): void;
-  /** TWS refused or ended the line; `retryAfterMs` null: asking again the same way is useless */
-  ended(reason: Reason, retryAfterMs: number | null): void;
 }
 
 /** One open request for streaming data. */
@@ -142,6 +137,8 @@ export type LineFact =
   | { readonly type: 'line.revived' }
   | { readonly type: 'line.kindChanged'; readonly kind: DataKind }
   | { readonly type: 'line.noted'; readonly note: Reason }
+  /** something was not told that a new request brings */
+  | { readonly type: 'line.missed' }
   /** `retryAfterMs` null: asking again the same way is useless */
   | { readonly type: 'line.ended'; readonly reason: Reason; readonly retryAfterMs: number | null };
 
@@ -166,16 +163,23 @@ export type MarketLinkFact =
   | { readonly type: 'tws.farmChanged'; readonly farm: Pick<Farm, 'name' | 'kind' | 'status'> };
 
 export type MarketCommand =
-  | { readonly type: 'market.acquire'; readonly key: string; readonly contract: Contract }
+  /** `key`: the name of the line; `feed`: what it carries, quotes when left out */
+  | {
+      readonly type: 'market.acquire';
+      readonly key: string;
+      readonly contract: Contract;
+      readonly feed?: LineFeed;
+    }
   | { readonly type: 'market.release'; readonly key: string };
 
 /** Where one line stands. `waiting`: no request was made, for want of a session or of a free line. */
 export type LineStanding = 'waiting' | 'requesting' | 'live' | 'stale' | 'refused';
 
-/** One instrument that somebody reads, or read a moment ago. */
+/** One line that somebody reads, or read a moment ago. */
 export interface LineRow {
   readonly key: string;
   readonly contract: Contract;
+  readonly feed: LineFeed;
   readonly readers: number;
   readonly standing: LineStanding;
   /** why it is not live; null when there is nothing to say */
@@ -197,12 +201,23 @@ const americas = ['USD', 'CAD', 'MXN', 'BRL'];
 const europe = ['EUR', 'GBP', 'CHF', 'SEK', 'NOK', 'DKK', 'PLN', 'HUF', 'CZK', 'ILS', 'ZAR'];
 
 /**
- * Whether a market-data farm is known to serve this contract. IB publishes no table; the few names whose meaning is plain are
- * read, and every other answer is no: silence is measured, not inferred.
+ * Whether a data farm is known to serve a line. IB publishes no table; the few names whose meaning is plain are read, and every
+ * other answer is no: silence is measured, not inferred. Bars also hang on the farms of history (`hmds`).
  */
-export function farmServes(farmName: string, contract: Contract): boolean {
+export function farmServes(
+  { name, kind }: Pick<Farm, 'name' | 'kind'>,
+  contract: Contract,
+  { channel }: LineFeed,
+): boolean {
   const { secType = 'STK', currency = 'USD' } = contract;
-  const farm = farmName.toLowerCase();
+  const farm = name.toLowerCase();
+  if (kind === 'history') {
+    if (channel !== 'bars') return false;
+    if (farm.startsWith('ushmds')) return americas.includes(currency);
+    if (farm.startsWith('euhmds')) return europe.includes(currency);
+    return farm.startsWith('cashhmds') && secType === 'CASH';
+  }
+  if (kind !== 'market') return false;
   if (farm.startsWith('cashfarm')) return secType === 'CASH';
   if (secType === 'CASH') return false;
   if (farm.startsWith('usfuture'))

@@ -3,14 +3,17 @@
  * Ticks do not pass through here; the line says when they start, stop and come back.
  */
 import { assertEvent, assign, fromCallback, sendParent, sendTo, setup } from 'xstate';
+import type { LineFeed } from './feed.ts';
 import type { Contract } from './instrument.ts';
 import type { DataKind, LineCommand, LineFact, LineStanding, MarketLinkFact } from './market.ts';
 import type { Reason } from './order.ts';
 
-/** Which line to open, and where its ticks belong. */
+/** Which line to open, and where its messages belong. */
 export interface LineInput {
   readonly key: string;
   readonly contract: Contract;
+  /** what it carries; quotes when left out */
+  readonly feed?: LineFeed;
 }
 
 /** How long a subscription waits, in ms. */
@@ -42,6 +45,7 @@ export interface SubscriptionInput extends LineInput {
 }
 
 interface SubscriptionContext extends LineInput {
+  readonly feed: LineFeed;
   readonly patience: SubscriptionPatience;
   /** what we know of the link that would carry the data */
   readonly link: 'whole' | 'severed' | 'down';
@@ -104,7 +108,8 @@ export const subscriptionMachine = setup({
     isSessionEnd: ({ event }) => event.type === 'line.ended' && event.reason.code === 'not-connected',
   },
   delays: {
-    firstTick: ({ context }) => context.patience.requestMs,
+    /** history is slower than a tick */
+    firstTick: ({ context: { patience, feed } }) => patience.requestMs * (feed.channel === 'bars' ? 4 : 1),
     rerequestPause: ({ context }) =>
       Math.min(
         context.patience.longestRerequestMs,
@@ -154,6 +159,7 @@ export const subscriptionMachine = setup({
   context: ({ input }) => ({
     key: input.key,
     contract: input.contract,
+    feed: input.feed ?? { channel: 'quotes' },
     patience: { ...defaultPatience, ...input.patience },
     link: 'whole',
     kind: 'live',
@@ -174,7 +180,7 @@ export const subscriptionMachine = setup({
       invoke: {
         id: 'line',
         src: 'line',
-        input: ({ context }) => ({ key: context.key, contract: context.contract }),
+        input: ({ context: { key, contract, feed } }) => ({ key, contract, feed }),
         onError: {
           target: 'refused',
           actions: { type: 'recordFault', params: ({ event }) => ({ error: event.error }) },
@@ -182,6 +188,7 @@ export const subscriptionMachine = setup({
       },
       on: {
         'line.kindChanged': { actions: 'recordKind' },
+        'line.missed': { target: 'open', reenter: true },
         'line.ended': [
           { guard: 'isSessionEnd', target: 'offline' },
           { target: 'refused', actions: 'recordRefusal' },

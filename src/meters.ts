@@ -29,7 +29,9 @@ export function readMeters(runtime: Runtime, metrics: Metrics): () => void {
   });
 
   const timer = setInterval(() => {
-    const { ticks } = runtime.market.figures();
+    const { ticks, channels } = runtime.market.figures();
+    for (const [channel, standings] of Object.entries(channels))
+      for (const [standing, count] of Object.entries(standings)) metrics.lines(channel, standing, count);
     metrics.ticks(ticks - seen.ticks);
     seen.ticks = ticks;
     const { lanes } = runtime.gateway.figures();

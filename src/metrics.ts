@@ -2,39 +2,22 @@
  * What is measured, once for Prometheus (since the start, seconds) and once for people (the last minutes, milliseconds).
  * Labels come from small fixed sets; nothing is labelled by account, order, instrument or client.
  */
-import { createHistogram, monitorEventLoopDelay, type RecordableHistogram } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  type EventLoopLag,
+  type Latency,
+  meter,
+  recorder,
+  round,
+  type Window,
+  watchEventLoop,
+} from './recent.ts';
 
-/** The recent values of one duration, in ms; null where there were none. */
-export interface LatencySummary {
-  /** in the window */
-  readonly count: number;
-  /** since the start */
-  readonly total: number;
-  readonly p50: number | null;
-  readonly p90: number | null;
-  readonly p99: number | null;
-  readonly max: number | null;
-}
-
-/** One kind of duration. */
-export interface Latency {
-  record(ms: number): void;
-  summary(): LatencySummary;
-}
+export type { Latency, LatencySummary } from './recent.ts';
 
 /** Something that happens, by one label of a small set. */
 export interface Tally<Label extends string = string> {
   add(label: Label, count?: number): void;
-}
-
-export interface EventLoopLag {
-  readonly p99Ms: number;
-  readonly maxMs: number;
-  /** since the loop last came round */
-  readonly lastTurnAgeMs: number;
-  /** how long it stood still, told until it has turned in time for a second; 0 otherwise */
-  readonly stallMs: number;
 }
 
 export interface Metrics {
@@ -60,6 +43,11 @@ export interface Metrics {
   readonly slowConsumers: Tally<'skipped' | 'thinned' | 'closed'>;
   /** what came of the values and facts meant for Redis */
   readonly redis: Tally<'written' | 'published' | 'refused' | 'dropped'>;
+  /** changes of books, prints and bars folded into rows, and prints that rows had no room for */
+  readonly mergedRows: Tally<'depth' | 'trades' | 'bars'>;
+  readonly droppedPrints: Tally<'depth' | 'trades' | 'bars'>;
+  /** market-data lines of one kind, by their standing */
+  lines(channel: string, standing: string, count: number): void;
   clients(connected: number): void;
   eventLoop(): EventLoopLag;
   /** Prometheus text. */
@@ -84,12 +72,6 @@ const secondsBuckets = [
 ];
 /** Labels beyond this many of one kind are counted as `other`. */
 const labelsMax = 100;
-const lagResolutionMs = 10;
-const rateSeconds = 10;
-/** How often the event loop is seen to turn, what counts as standing still, and for how long that is told. */
-const turnMs = 100;
-const lateTurnMs = 1_000;
-const stallMemoryMs = 1_000;
 
 /** Starts measuring: one registry, one timer for the event loop. */
 export function createMetrics({
@@ -225,6 +207,24 @@ export function createMetrics({
     'Values written to Redis and facts published there, or not',
     'outcome',
   );
+  const mergedRows = tally(
+    'mergedRows',
+    'tws_runtime_stream_merged_total',
+    'Changes of books, prints and bars folded into rows, over all clients',
+    'channel',
+  );
+  const droppedPrints = tally(
+    'droppedPrints',
+    'tws_runtime_stream_dropped_total',
+    'Prints that rows had no room for, over all clients; the rows say how many',
+    'channel',
+  );
+  const lineGauge = new Gauge({
+    name: 'tws_runtime_market_lines',
+    help: 'Market-data lines, by what they carry and how they stand',
+    labelNames: ['channel', 'standing'],
+    registers,
+  });
   const clientGauge = new Gauge({
     name: 'tws_runtime_websocket_clients',
     help: 'Connected WebSocket clients',
@@ -264,6 +264,9 @@ export function createMetrics({
     messages,
     slowConsumers,
     redis,
+    mergedRows,
+    droppedPrints,
+    lines: (channel, standing, count) => lineGauge.labels(channel, standing).set(count),
     clients(connected) {
       connectedClients = connected;
       clientGauge.set(connected);
@@ -305,11 +308,6 @@ export function createMetrics({
   };
 }
 
-interface Window {
-  readonly now: () => number;
-  readonly windowMs: number;
-}
-
 /** Feeds a recorder for people and a Prometheus histogram. */
 function latency(window: Window, seconds: { observe(value: number): void }): Latency {
   const recent = recorder(window);
@@ -323,150 +321,7 @@ function latency(window: Window, seconds: { observe(value: number): void }): Lat
   };
 }
 
-/** Two histograms in turn: the older one is dropped when the newer one has filled its window. */
-function recorder({ now, windowMs }: Window): Latency {
-  let current = histogram();
-  let previous = histogram();
-  let turnsAt = now() + windowMs;
-  let total = 0;
-  const turn = (): void => {
-    const at = now();
-    if (at < turnsAt) return;
-    if (at < turnsAt + windowMs) [previous, current] = [current, previous];
-    else previous.reset();
-    current.reset();
-    turnsAt = at + windowMs;
-  };
-  return {
-    record(ms) {
-      turn();
-      total++;
-      current.record(Math.min(Math.max(1, Math.round(ms * unitsPerMs)), longest));
-    },
-    summary() {
-      turn();
-      const both = histogram();
-      both.add(previous);
-      both.add(current);
-      if (both.count === 0) return { count: 0, total, p50: null, p90: null, p99: null, max: null };
-      const at = (percentile: number): number => round(both.percentile(percentile) / unitsPerMs);
-      return {
-        count: both.count,
-        total,
-        p50: at(50),
-        p90: at(90),
-        p99: at(99),
-        max: round(both.max / unitsPerMs),
-      };
-    },
-  };
-}
-
-const unitsPerMs = 10_000;
-const longest = 600_000 * unitsPerMs;
-/** Two digits are enough for people and take 25 kB; three would take ten times as much. */
-function histogram(): RecordableHistogram {
-  return createHistogram({ lowest: 1, highest: longest, figures: 2 });
-}
-
-/** Events per second over the last ten full seconds (fewer at the start). */
-function meter(now: () => number): { add(count: number): void; perSecond(): number } {
-  const slots = new Array<number>(rateSeconds + 1).fill(0);
-  const firstSecond = Math.floor(now() / 1_000);
-  let newest = firstSecond;
-  const advance = (): void => {
-    const second = Math.floor(now() / 1_000);
-    for (let cleared = 0; newest < second && cleared <= slots.length; cleared++) {
-      newest++;
-      slots[newest % slots.length] = 0;
-    }
-    newest = second;
-  };
-  return {
-    add(count) {
-      advance();
-      const slot = newest % slots.length;
-      slots[slot] = (slots[slot] ?? 0) + count;
-    },
-    perSecond() {
-      advance();
-      const full = Math.min(rateSeconds, newest - firstSecond);
-      if (full === 0) return slots[newest % slots.length] ?? 0;
-      let sum = 0;
-      for (let back = 1; back <= full; back++) {
-        sum += slots[(newest - back + slots.length * 2) % slots.length] ?? 0;
-      }
-      return round(sum / full);
-    },
-  };
-}
-
-function watchEventLoop({ now, windowMs }: Window): {
-  lag(): EventLoopLag;
-  summary(): LatencySummary;
-  close(): void;
-} {
-  // The monitor records whole intervals between its own timer's turns: what exceeds the interval is lag.
-  let current = monitorEventLoopDelay({ resolution: lagResolutionMs });
-  current.enable();
-  let previous: LatencySummary = { count: 0, total: 0, p50: null, p90: null, p99: null, max: null };
-  let turnsAt = now() + windowMs;
-  let lastTurnAt = now();
-  let stallMs = 0;
-  let stallEndedAt = 0;
-  const lagMs = (ns: number): number => round(Math.max(0, ns / 1_000_000 - lagResolutionMs));
-  const measured = (): LatencySummary => {
-    const { count } = current;
-    if (count === 0) return { count, total: count, p50: null, p90: null, p99: null, max: null };
-    const at = (percentile: number): number => lagMs(current.percentile(percentile));
-    return { count, total: count, p50: at(50), p90: at(90), p99: at(99), max: lagMs(current.max) };
-  };
-  const timer = setInterval(() => {
-    const at = now();
-    if (at - lastTurnAt >= lateTurnMs) [stallMs, stallEndedAt] = [at - lastTurnAt, at];
-    else if (at - stallEndedAt >= stallMemoryMs) stallMs = 0;
-    lastTurnAt = at;
-    if (lastTurnAt < turnsAt) return;
-    previous = measured();
-    current.disable();
-    current = monitorEventLoopDelay({ resolution: lagResolutionMs });
-    current.enable();
-    turnsAt = lastTurnAt + windowMs;
-  }, turnMs);
-  timer.unref();
-  const summary = (): LatencySummary => {
-    const fresh = measured();
-    if (previous.count === 0) return fresh;
-    if (fresh.count === 0) return previous;
-    const worse = (a: number | null, b: number | null): number => Math.max(a ?? 0, b ?? 0);
-    return {
-      count: fresh.count + previous.count,
-      total: fresh.count + previous.count,
-      p50: fresh.p50,
-      p90: worse(fresh.p90, previous.p90),
-      p99: worse(fresh.p99, previous.p99),
-      max: worse(fresh.max, previous.max),
-    };
-  };
-  return {
-    lag() {
-      const { p99, max } = summary();
-      const lastTurnAgeMs = round(Math.max(0, now() - lastTurnAt));
-      return { p99Ms: p99 ?? 0, maxMs: max ?? 0, lastTurnAgeMs, stallMs: round(stallMs) };
-    },
-    summary,
-    close() {
-      clearInterval(timer);
-      current.disable();
-    },
-  };
-}
-
 /** The label itself while there is room, then `other`. */
 function bounded(known: ReadonlyMap<string, unknown>, label: string): string {
   return known.has(label) || known.size < labelsMax ? label : 'other';
-}
-
-function round(value: number): number {
-  return Math.round(value * 1_000) / 1_000;
 }

@@ -123,6 +123,11 @@ export function createProgram(options: ProgramOptions) {
       market: cache ? { ...runtime.market, lastQuote: (key) => cache.lastQuote(key) } : runtime.market,
       health: vitals.port,
       onHttpTiming: (route, ms) => metrics.http(route, ms),
+      onConflated: (channel, merged, dropped) => {
+        if (channel === 'quotes') return;
+        metrics.mergedRows.add(channel, merged);
+        if (dropped > 0) metrics.droppedPrints.add(channel, dropped);
+      },
       onSlowClient: (measure) => metrics.slowConsumers.add(measure),
       onFanOut: (ms) => {
         metrics.tickToClient.record(oldestTickMs + ms);

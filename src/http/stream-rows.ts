@@ -9,22 +9,25 @@ interface RowSubscription extends ConflatedSubscription {
   stopped: boolean;
 }
 
-/** Rows are told apart by `keyOf`; `rows` reads memory. Nobody subscribed: nothing is read. */
-export class RowChannel<T> {
+/**
+ * Rows are told apart by the field `identity`; `rows` reads memory. Nobody subscribed: nothing is read. Updates carry that field
+ * and what changed; a field that is gone is null.
+ */
+export class RowChannel<T extends object> {
   readonly #name: string;
   readonly #rows: () => readonly T[];
-  readonly #keyOf: (row: T) => string;
+  readonly #identity: keyof T & string;
   readonly #beatMs: number;
   readonly #subscriptions = new Set<RowSubscription>();
-  #texts: ReadonlyMap<string, string> = new Map();
+  #known: ReadonlyMap<string, Known<T>> = new Map();
   #timer: NodeJS.Timeout | null = null;
   #number = 0;
   #sending = false;
 
-  constructor(name: string, rows: () => readonly T[], keyOf: (row: T) => string, beatMs: number) {
+  constructor(name: string, rows: () => readonly T[], identity: keyof T & string, beatMs: number) {
     this.#name = name;
     this.#rows = rows;
-    this.#keyOf = keyOf;
+    this.#identity = identity;
     this.#beatMs = beatMs;
   }
 
@@ -50,26 +53,41 @@ export class RowChannel<T> {
       },
     };
     if (this.#subscriptions.size === 0) {
-      this.#texts = this.#read();
+      this.#known = this.#read();
       this.#timer = setInterval(() => void this.#beat(), this.#beatMs);
     }
     this.#subscriptions.add(subscription);
     acknowledge(subscription.id);
-    this.#send(subscription, frameTail([...this.#texts.values()]));
+    this.#send(subscription, frameTail(textsOf(this.#known)));
     return subscription;
   }
 
-  #read(): ReadonlyMap<string, string> {
-    return new Map(this.#rows().map((row) => [this.#keyOf(row), JSON.stringify(row)]));
+  #read(): ReadonlyMap<string, Known<T>> {
+    return new Map(
+      this.#rows().map((row) => [String(row[this.#identity]), { row, text: JSON.stringify(row) }]),
+    );
+  }
+
+  /** What differs from the row as it was; the whole row when it is new. */
+  #changeOf({ row, text }: Known<T>, before: Known<T> | undefined): string {
+    if (!before) return text;
+    const change: Record<string, unknown> = { [this.#identity]: row[this.#identity] };
+    const was = new Map<string, unknown>(Object.entries(before.row));
+    for (const [name, value] of Object.entries(row))
+      if (JSON.stringify(was.get(name)) !== JSON.stringify(value)) change[name] = value;
+    for (const name of was.keys()) if (!(name in row)) change[name] = null;
+    return JSON.stringify(change);
   }
 
   async #beat(): Promise<void> {
     if (this.#sending) return;
-    const before = this.#texts;
-    const texts = this.#read();
-    const changed = [...texts].filter(([key, text]) => before.get(key) !== text).map(([, text]) => text);
-    const removed = [...before.keys()].filter((key) => !texts.has(key));
-    this.#texts = texts;
+    const before = this.#known;
+    const known = this.#read();
+    const changed = [...known]
+      .filter(([key, { text }]) => before.get(key)?.text !== text)
+      .map(([key, row]) => this.#changeOf(row, before.get(key)));
+    const removed = [...before.keys()].filter((key) => !known.has(key));
+    this.#known = known;
     this.#number += 1;
     const idle = changed.length === 0 && removed.length === 0;
     const update = frameTail(changed, removed);
@@ -84,7 +102,7 @@ export class RowChannel<T> {
         return;
       }
       client.noticeSkipped(subscription);
-      if (subscription.behind) snapshot ??= frameTail([...texts.values()]);
+      if (subscription.behind) snapshot ??= frameTail(textsOf(known));
       this.#send(subscription, subscription.behind && snapshot ? snapshot : update);
     });
     this.#sending = false;
@@ -100,6 +118,14 @@ export class RowChannel<T> {
     );
   }
 }
+
+interface Known<T> {
+  readonly row: T;
+  readonly text: string;
+}
+
+const textsOf = (known: ReadonlyMap<string, Known<unknown>>): string[] =>
+  [...known.values()].map(({ text }) => text);
 
 /** The end of a frame, the same for all that get it. */
 function frameTail(rows: readonly string[], removed: readonly string[] = []): Buffer {

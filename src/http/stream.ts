@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RawData, WebSocket } from 'ws';
+import type { StreamedBarSize } from '../../machines/feed.ts';
 import { inTurns } from './fan-out.ts';
 import { parseJson } from './json.ts';
 import { type Limiter, tooMany } from './limits.ts';
@@ -13,6 +14,7 @@ import { type Access, bearerOf, type Scope } from './security.ts';
 import { closeCodes, StreamClient, type Subscription } from './stream-client.ts';
 import { runCommand } from './stream-commands.ts';
 import { type JournalChannelName, JournalChannels, journalChannels } from './stream-journal.ts';
+import { LineStream } from './stream-lines.ts';
 import { QuoteChannel } from './stream-quotes.ts';
 import { RowChannel } from './stream-rows.ts';
 import { type CommandMessage, messageChecks, type SubscribeMessage } from './stream-schema.ts';
@@ -47,6 +49,11 @@ export interface StreamFigures {
   readonly slow: number;
   /** clients closed because they took too little, ever */
   readonly closedSlow: number;
+  /** written for clients and not taken by the kernel yet */
+  readonly unsentBytes: number;
+  /** to all clients, those that left included */
+  readonly sentFrames: number;
+  readonly sentBytes: number;
 }
 export interface StreamStatus {
   figures(): StreamFigures;
@@ -65,12 +72,15 @@ export class Streams implements StreamStatus {
   readonly #log: FastifyBaseLogger;
   readonly #clients = new Set<StreamClient>();
   readonly #quotes: QuoteChannel;
+  readonly #lines: Readonly<Record<'depth' | 'trades' | 'bars', LineStream>>;
   readonly #journal: JournalChannels;
   readonly #tables: Readonly<Record<string, RowChannel<never>['subscribe']>>;
   readonly #closers: readonly (() => void)[];
   readonly #heartbeat: NodeJS.Timeout;
   #closing = false;
   #closedSlow = 0;
+  /** what was sent to clients that left */
+  readonly #gone = { frames: 0, bytes: 0 };
   readonly #requests: { readonly client: StreamClient; readonly message: Message }[] = [];
   #subscribing = false;
 
@@ -81,25 +91,22 @@ export class Streams implements StreamStatus {
     this.#options = options;
     this.#log = log;
     this.#quotes = new QuoteChannel(market, beatMs, options.onFanOut ?? (() => {}));
+    const lineStream = (channel: 'depth' | 'trades' | 'bars') => {
+      const onConflated = (merged: number, dropped: number) =>
+        options.onConflated?.(channel, merged, dropped);
+      return new LineStream(channel, { market, beatMs, onConflated });
+    };
+    this.#lines = { depth: lineStream('depth'), trades: lineStream('trades'), bars: lineStream('bars') };
     this.#journal = new JournalChannels(reading, health, this.limits.maxReplay, log);
     const rowBeatMs = Math.max(minRowBeatMs, beatMs);
-    const actors = new RowChannel(
-      'actors',
-      () => reading.actors(),
-      (row) => row.id,
-      rowBeatMs,
-    );
-    const pnl = new RowChannel(
-      'pnl',
-      () => reading.pnl().accounts,
-      (row) => row.account,
-      rowBeatMs,
-    );
+    const actors = new RowChannel('actors', () => reading.actors(), 'id', rowBeatMs);
+    const pnl = new RowChannel('pnl', () => reading.pnl().accounts, 'account', rowBeatMs);
     this.#tables = {
       actors: (client, acknowledge) => actors.subscribe(client, acknowledge),
       pnl: (client, acknowledge) => pnl.subscribe(client, acknowledge),
     };
-    this.#closers = [this.#quotes, this.#journal, actors, pnl].map((channel) => () => channel.close());
+    const channels = [this.#quotes, ...Object.values(this.#lines), this.#journal, actors, pnl];
+    this.#closers = channels.map((channel) => () => channel.close());
     this.#heartbeat = setInterval(() => {
       const now = Date.now();
       void inTurns(this.#clients, (client) => client.heartbeat(now));
@@ -108,13 +115,26 @@ export class Streams implements StreamStatus {
   }
 
   figures(): StreamFigures {
+    let { frames: sentFrames, bytes: sentBytes } = this.#gone;
     let subscriptions = 0;
     let slow = 0;
+    let unsentBytes = 0;
     for (const client of this.#clients) {
+      unsentBytes += client.unsentBytes;
+      sentFrames += client.sentFrames;
+      sentBytes += client.sentBytes;
       subscriptions += client.subscriptions.size;
       slow += client.slow ? 1 : 0;
     }
-    return { connected: this.#clients.size, subscriptions, slow, closedSlow: this.#closedSlow };
+    return {
+      connected: this.#clients.size,
+      subscriptions,
+      slow,
+      closedSlow: this.#closedSlow,
+      unsentBytes,
+      sentFrames,
+      sentBytes,
+    };
   }
 
   /** Takes over a socket that was just upgraded, and the connection under it. `scopes`: what its Authorization header allows. */
@@ -143,6 +163,8 @@ export class Streams implements StreamStatus {
       if (deadline) clearTimeout(deadline);
       client.stopAll();
       this.#clients.delete(client);
+      this.#gone.frames += client.sentFrames;
+      this.#gone.bytes += client.sentBytes;
       if (client.closedWith === closeCodes.slow) this.#closedSlow += 1;
       this.#log.debug({ session: client.sessionId, code }, 'stream closed');
     });
@@ -289,7 +311,8 @@ export class Streams implements StreamStatus {
   }
 
   /** Acknowledges and starts the channel; undefined when it was refused. */
-  #open(client: StreamClient, { id, channel, keys, after: seq }: SubscribeMessage): Subscription | undefined {
+  #open(client: StreamClient, message: SubscribeMessage): Subscription | undefined {
+    const { id, channel, keys, after: seq, barSize } = message;
     const acknowledge = (subscription: number, more: object) =>
       client.send({ type: 'ack', id, ok: true, subscription, ...more });
     const refuse = (pointer: string, detail: string) => {
@@ -302,10 +325,23 @@ export class Streams implements StreamStatus {
         `${journalChannels.join(', ')} resume; others begin with a snapshot: leave it out`,
       );
     }
-    if (channel === 'quotes') {
+    if (barSize !== undefined && channel !== 'bars')
+      return refuse('/barSize', `${channel} has no bars: leave it out`);
+    if (channel === 'quotes' || isLineStream(channel)) {
       if (!keys) return refuse('/keys', 'is required: the instruments to watch');
       if (keys.length > this.limits.maxKeys) return refuse('/keys', `at most ${this.limits.maxKeys} keys`);
-      return this.#quotes.subscribe(client, QuoteChannel.read(keys), (subscription, accepted, rejected) =>
+      const wanted = QuoteChannel.read(keys);
+      if (channel !== 'quotes') {
+        const feed = feedOf(channel, barSize);
+        return this.#lines[channel].subscribe(client, wanted, feed, (subscription, accepted, rejected) =>
+          acknowledge(subscription, {
+            keys: accepted,
+            rejected,
+            ...(feed.channel === 'bars' && { barSize: feed.barSize }),
+          }),
+        );
+      }
+      return this.#quotes.subscribe(client, wanted, (subscription, accepted, rejected) =>
         acknowledge(subscription, { keys: accepted, rejected }),
       );
     }
@@ -317,11 +353,10 @@ export class Streams implements StreamStatus {
     }
     const table = Object.hasOwn(this.#tables, channel) ? this.#tables[channel] : undefined;
     if (table) return table(client, (subscription) => acknowledge(subscription, { rejected: [] }));
-    if (channel === 'depth' || channel === 'trades' || channel === 'bars') {
-      client.refuse('ack', id, problem('channel-unavailable', `${channel} is not served yet`));
-      return undefined;
-    }
-    return refuse('/channel', `"${channel}" is none of quotes, pnl, actors, ${journalChannels.join(', ')}`);
+    return refuse(
+      '/channel',
+      `"${channel}" is none of quotes, depth, trades, bars, pnl, actors, ${journalChannels.join(', ')}`,
+    );
   }
 
   #unsubscribe(client: StreamClient, message: Message): void {
@@ -444,6 +479,18 @@ function* drained<T>(queue: T[]): Generator<T> {
 function parse(data: RawData): Message | null {
   const value = parseJson(String(data));
   return typeof value === 'object' && value !== null ? value : null;
+}
+
+/** Levels of each side of a book. */
+const depthRows = 10;
+
+function isLineStream(name: string): name is 'depth' | 'trades' | 'bars' {
+  return name === 'depth' || name === 'trades' || name === 'bars';
+}
+
+function feedOf(channel: 'depth' | 'trades' | 'bars', barSize: StreamedBarSize = '1 min') {
+  if (channel === 'depth') return { channel, rows: depthRows };
+  return channel === 'bars' ? { channel, barSize } : { channel };
 }
 
 function isJournalChannel(name: string): name is JournalChannelName {

@@ -3,16 +3,27 @@
  * although its market trades; a farm that is reported well proves nothing, and neither does a heartbeat.
  */
 import type { Contract } from '../../machines/instrument.ts';
-import type { QuoteCell } from './quotes.ts';
 
 /** How many of its usual gaps a feed may miss. */
 const patience = 20;
 const longestExpectedMs = 600_000;
 const smoothing = 0.2;
 
+/** What a line fills, as far as its rhythm goes. */
+export interface Ticking {
+  /** when the newest tick was read, ms; 0 before the first */
+  readonly tickedAt: number;
+  /** ticks ever taken */
+  readonly total: number;
+  /** nothing is expected to move */
+  readonly isStill: boolean;
+}
+
 /** One open line under watch. */
 export interface Feed {
-  readonly cell: QuoteCell;
+  readonly cell: Ticking;
+  /** how many times longer than a quote it may pause before that can count as silence */
+  readonly calm: number;
   readonly contract: Contract;
   /** the first tick came, or somebody asked for a check: silence counts */
   isArmed: boolean;
@@ -20,6 +31,8 @@ export interface Feed {
   since: number;
   /** called once per silence */
   readonly onSilence: () => void;
+  /** called with every check, ms */
+  readonly look: (now: number) => void;
 }
 
 /** What a feed's ticks taught about its rhythm; outlives the line. */
@@ -46,7 +59,7 @@ export interface FreshnessOptions {
 
 export class Freshness {
   private readonly feeds = new Set<Feed>();
-  private readonly rhythms = new WeakMap<QuoteCell, Rhythm>();
+  private readonly rhythms = new WeakMap<Ticking, Rhythm>();
   private readonly options: FreshnessOptions;
 
   constructor(options: FreshnessOptions) {
@@ -68,7 +81,8 @@ export class Freshness {
   /** Called about once a second, or more often for a short `staleAfterMs`. */
   check(now: number): void {
     for (const feed of this.feeds) {
-      const expectedMs = this.learn(feed.cell);
+      feed.look(now);
+      const expectedMs = this.learn(feed.cell, this.options.staleAfterMs * feed.calm);
       if (!feed.isArmed || feed.cell.isStill) continue;
       const last = Math.max(feed.cell.tickedAt, feed.since);
       if (now - last <= expectedMs) continue;
@@ -82,7 +96,7 @@ export class Freshness {
   }
 
   /** The pause that this feed may make, after a look at its newest ticks. */
-  private learn(cell: QuoteCell): number {
+  private learn(cell: Ticking, leastMs: number): number {
     let rhythm = this.rhythms.get(cell);
     if (rhythm === undefined) {
       rhythm = { seenTickedAt: cell.tickedAt, seenTicks: cell.total, gapMs: 0 };
@@ -95,6 +109,6 @@ export class Freshness {
       rhythm.seenTickedAt = cell.tickedAt;
       rhythm.seenTicks = cell.total;
     }
-    return Math.min(longestExpectedMs, Math.max(this.options.staleAfterMs, patience * rhythm.gapMs));
+    return Math.min(longestExpectedMs, Math.max(leastMs, patience * rhythm.gapMs));
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Observable, SchedulerLike, Subscription } from 'rxjs';
 import { firstValueFrom, interval, map, race, Subject, timer } from 'rxjs';
+import { type LineChannel, type LineFeed, lineChannels, lineKeyOf } from '../../machines/feed.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import { formatInstrument } from '../../machines/instrument.ts';
 import type {
@@ -19,7 +20,10 @@ import type {
 import { withPartial } from '../../machines/market.ts';
 import type { Reason } from '../../machines/order.ts';
 import type { ContractDetails } from '../../machines/tws.ts';
+import { BarsCell } from './bars.ts';
 import { Pulse } from './beat.ts';
+import type { LiveCell } from './cell.ts';
+import { DepthCell } from './depth.ts';
 import { Freshness } from './freshness.ts';
 import { Inquiries, isFailure, questionOf } from './inquiries.ts';
 import type { LinePort } from './line.ts';
@@ -27,6 +31,7 @@ import { createLineLogic } from './line.ts';
 import type { QuoteCell, Tick } from './quotes.ts';
 import { Quotes } from './quotes.ts';
 import { Sessions } from './sessions.ts';
+import { TradesCell } from './trades.ts';
 import type { LatencyFigures } from './window.ts';
 import { RateWindow } from './window.ts';
 
@@ -85,8 +90,10 @@ export interface MarketActor {
 }
 
 export interface MarketFigures {
-  /** instruments by the standing of their line */
+  /** lines of every kind by their standing */
   readonly lines: Readonly<Record<LineStanding, number>>;
+  /** the same for each kind */
+  readonly channels: Readonly<Record<LineChannel, Readonly<Record<LineStanding, number>>>>;
   /** lines that stand with TWS */
   readonly linesOpen: number;
   readonly linesWaiting: number;
@@ -115,8 +122,19 @@ interface Waiter {
 
 interface Hold {
   readonly contract: Contract;
+  readonly feed: LineFeed;
+  /** what the line fills; null for quotes */
+  readonly cell: LiveCell | null;
   readers: number;
 }
+
+const noLines = (): Record<LineStanding, number> => ({
+  waiting: 0,
+  requesting: 0,
+  live: 0,
+  stale: 0,
+  refused: 0,
+});
 
 export type Market = ReturnType<typeof createMarket>;
 
@@ -152,6 +170,8 @@ export function createMarket(options: MarketOptions) {
   const sessions = new Sessions((contract) => details.peek(questionOf(contract)), contracts);
 
   const quotes = new Quotes();
+  /** what lines other than of quotes have brought, by the name of the line */
+  const cells = new Map<string, LiveCell>();
   const freshness = new Freshness({
     staleAfterMs,
     wasClosed: (contract, lastTickAt, silentSince, at) =>
@@ -167,7 +187,10 @@ export function createMarket(options: MarketOptions) {
     beatMs,
     now,
     ...(scheduler ? { scheduler } : {}),
-    afterBeat: answerWaiters,
+    afterBeat: () => {
+      answerWaiters();
+      noteTroubles();
+    },
     ...(options.onRowAge ? { onRowAge: options.onRowAge } : {}),
   });
   const watch: Subscription = interval(
@@ -189,19 +212,20 @@ export function createMarket(options: MarketOptions) {
   function recount(): void {
     if (actor === null || holds.size === 0) return;
     const known = rowsByKey();
-    for (const [key, { contract, readers }] of holds) {
+    for (const [key, { contract, feed, readers }] of holds) {
       for (let counted = known.get(key)?.readers ?? 0; counted < readers; counted += 1) {
-        actor.send({ type: 'market.acquire', key, contract });
+        actor.send({ type: 'market.acquire', key, contract, feed });
         // A full list turns every one of them away.
         if (counted === 0 && !rowOf(key)) break;
       }
     }
   }
 
-  /** Quotes of lines that are gone go too. */
+  /** What lines that are gone have brought goes too. */
   function sweep(): void {
-    if (actor === null || quotes.size === 0) return;
+    if (actor === null || quotes.size + cells.size === 0) return;
     const wanted = rowsByKey();
+    for (const key of [...cells.keys()]) if (!wanted.has(key) && !holds.has(key)) cells.delete(key);
     for (const key of [...quotes.keys()]) {
       if (!wanted.has(key) && quotes.find(key)?.ticks === null) quotes.drop(key);
     }
@@ -218,6 +242,45 @@ export function createMarket(options: MarketOptions) {
           message: `every market-data line is in use; ${key} waits for a free one`,
         })
       : { code: 'not-connected', message: 'no session with TWS' };
+  }
+
+  function cellOf(key: string): LiveCell {
+    const known = cells.get(key);
+    if (!known) throw new Error(`nobody has asked for ${key}`);
+    return known;
+  }
+
+  /** Readers of a line hear why it brings nothing, once, until it has been live again. */
+  function noteTroubles(): void {
+    if (cells.size === 0 || actor === null) return;
+    const known = rowsByKey();
+    for (const [key, { cell }] of holds) {
+      if (cell === null) continue;
+      const row = known.get(key);
+      if (row?.standing === 'live') cell.trouble = null;
+      if (row && row.standing !== 'refused' && row.standing !== 'waiting') continue;
+      const reason = refusalOf(key, row);
+      if (!reason || reason.code === 'not-connected' || reason.code === cell.trouble?.reason.code) continue;
+      cell.trouble = { reason, retryAfterMs: row?.standing === 'refused' ? row.retryAfterMs : 0 };
+    }
+  }
+
+  function hold(contract: Contract, key: string, feed: LineFeed, cell: LiveCell | null) {
+    const held = holds.get(key) ?? { contract, feed, cell, readers: 0 };
+    held.readers += 1;
+    holds.set(key, held);
+    actor?.send({ type: 'market.acquire', key, contract, feed });
+    let isHeld = true;
+    return {
+      key,
+      release() {
+        if (!isHeld) return;
+        isHeld = false;
+        held.readers -= 1;
+        if (held.readers === 0) holds.delete(key);
+        actor?.send({ type: 'market.release', key });
+      },
+    };
   }
 
   const isSettled = (cell: QuoteCell): boolean => cell.received !== 0 && now() - cell.firstAt >= 2 * beatMs;
@@ -268,7 +331,7 @@ export function createMarket(options: MarketOptions) {
 
   return {
     /** Fills the `line` slot of the subscription machine. */
-    lineLogic: createLineLogic({ lines: options.lines, quotes, freshness, now }),
+    lineLogic: createLineLogic({ lines: options.lines, quotes, cellOf, freshness, now }),
 
     /** Names the running market machine. It is told of everybody who reads, also when it is replaced behind this name. */
     bind(running: MarketActor): void {
@@ -277,22 +340,16 @@ export function createMarket(options: MarketOptions) {
     },
 
     /** Counts one more reader of this instrument. Release exactly once; more often is harmless. */
-    acquire(contract: Contract, key: string): { readonly key: string; release(): void } {
-      const hold = holds.get(key) ?? { contract, readers: 0 };
-      hold.readers += 1;
-      holds.set(key, hold);
-      actor?.send({ type: 'market.acquire', key, contract });
-      let isHeld = true;
-      return {
-        key,
-        release() {
-          if (!isHeld) return;
-          isHeld = false;
-          hold.readers -= 1;
-          if (hold.readers === 0) holds.delete(key);
-          actor?.send({ type: 'market.release', key });
-        },
-      };
+    acquire: (contract: Contract, key: string): { readonly key: string; release(): void } =>
+      hold(contract, key, { channel: 'quotes' }, null),
+
+    /** One more reader of something else than quotes. `view` is what the line fills; release exactly once. */
+    watch(contract: Contract, instrument: string, feed: Exclude<LineFeed, { channel: 'quotes' }>) {
+      const key = lineKeyOf(instrument, feed);
+      const cell = cells.get(key) ?? createCell(instrument, feed);
+      cells.set(key, cell);
+      const { release } = hold(contract, key, feed, cell);
+      return { view: cell, release };
     },
 
     /** The newest row; undefined before the first tick. */
@@ -359,16 +416,18 @@ export function createMarket(options: MarketOptions) {
       ),
 
     figures(): MarketFigures {
-      const lines: Record<LineStanding, number> = {
-        waiting: 0,
-        requesting: 0,
-        live: 0,
-        stale: 0,
-        refused: 0,
-      };
-      for (const row of rows()) lines[row.standing] += 1;
+      const lines = noLines();
+      const channels = Object.fromEntries(lineChannels.map((channel) => [channel, noLines()])) as Record<
+        LineChannel,
+        Record<LineStanding, number>
+      >;
+      for (const { standing, feed } of rows()) {
+        lines[standing] += 1;
+        channels[feed.channel][standing] += 1;
+      }
       return {
         lines,
+        channels,
         linesOpen: freshness.size,
         linesWaiting: lines.waiting,
         linesStale: lines.stale,
@@ -390,4 +449,15 @@ export function createMarket(options: MarketOptions) {
       waiters = [];
     },
   };
+}
+
+function createCell(instrument: string, feed: LineFeed): LiveCell {
+  switch (feed.channel) {
+    case 'depth':
+      return new DepthCell(instrument, feed.rows);
+    case 'bars':
+      return new BarsCell(instrument, feed.barSize);
+    default:
+      return new TradesCell(instrument);
+  }
 }

@@ -111,6 +111,10 @@ export class Commands {
           args.optionalChoice('entitlement', ['live', 'delayed', 'none'] as const) ?? 'live';
         return () => faults.marketData(entitlement);
       },
+      resetDepth: (args) => {
+        const conId = args.optionalNumber('conId');
+        return () => faults.resetDepth(conId);
+      },
       swallow: (args) => {
         const [wanted, count] = [match(args), times(args)];
         return () => this.#keep(faults.swallow(wanted, count));

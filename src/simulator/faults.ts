@@ -231,6 +231,11 @@ export class Faults implements Interference {
     this.#gateway.entitlement = entitlement;
   }
 
+  /** 317: the books of a contract, or all, are void and told anew. */
+  resetDepth(conId?: number): void {
+    for (const connection of this.#gateway.connections) connection.resetDepth(conId ?? null);
+  }
+
   // Messages to clients
 
   /** These messages never leave. */

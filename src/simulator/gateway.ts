@@ -43,6 +43,8 @@ export interface Connection {
   hear(event: ExchangeEvent): void;
   /** The data requests are lost, as after 1101. */
   loseData(): void;
+  /** Voids the books of a contract, or all, and tells them anew. */
+  resetDepth(conId: number | null): void;
   lines(conIds: ReadonlySet<number> | null): readonly { readonly reqId: number; readonly conId: number }[];
   freeze(isFrozen: boolean): void;
   /** RST */
@@ -57,6 +59,7 @@ export class Gateway {
   readonly clock: Clock;
   readonly limits: Limits;
   readonly zone: string;
+  readonly barUpdateMs: number;
   readonly log: (line: string) => void;
   readonly orderIds: OrderIds;
   readonly farms = new Farms();
@@ -76,6 +79,7 @@ export class Gateway {
     readonly clock: Clock;
     readonly limits: Limits;
     readonly zone: string;
+    readonly barUpdateMs: number;
     readonly firstOrderId: number;
     readonly orderIdStore?: OrderIdStore;
     readonly masterClientId: number | null;
@@ -85,6 +89,7 @@ export class Gateway {
     this.clock = options.clock;
     this.limits = options.limits;
     this.zone = options.zone;
+    this.barUpdateMs = options.barUpdateMs;
     this.log = options.log;
     this.masterClientId = options.masterClientId;
     this.orderIds = new OrderIds(options.firstOrderId, options.orderIdStore);

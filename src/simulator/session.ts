@@ -80,6 +80,9 @@ export class Session implements Connection, Link {
   get zone(): string {
     return this.#gateway.zone;
   }
+  get barUpdateMs(): number {
+    return this.#gateway.barUpdateMs;
+  }
   get book(): BookView {
     return this.#gateway.upstream.book;
   }
@@ -153,6 +156,10 @@ export class Session implements Connection, Link {
 
   loseData(): void {
     for (const desk of this.#desks.data) desk.loseAll();
+  }
+
+  resetDepth(conId: number | null): void {
+    this.#desks.depth.reset(conId);
   }
 
   lines(conIds: ReadonlySet<number> | null): readonly { readonly reqId: number; readonly conId: number }[] {

@@ -39,6 +39,8 @@ export interface SimulatorOptions {
   readonly memoryPath?: string;
   /** IANA name of the gateway's time zone */
   readonly timeZone?: string;
+  /** how often bars that are kept up to date are told; default 5,000 */
+  readonly barUpdateMs?: number;
   /** the first id that nextValidId announces to a client */
   readonly firstOrderId?: number;
   /** the client that hears everybody's orders; none by default */
@@ -90,6 +92,7 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
     clock,
     limits: { ...TWS_LIMITS, ...options.limits },
     zone: options.timeZone ?? 'America/New_York',
+    barUpdateMs: options.barUpdateMs ?? 5_000,
     firstOrderId: options.firstOrderId ?? 1,
     masterClientId: options.masterClientId ?? null,
     log: options.log ?? (() => undefined),

@@ -78,8 +78,9 @@ const single: ReadonlyMap<number, CodeMeaning> = new Map<number, CodeMeaning>([
     },
   ],
   [300, { means: 'no such ticker id' }],
+  [309, { means: 'too many market-depth lines', request: 'busy', line: ends(60_000) }],
   [316, { means: 'depth halted', line: ends(5_000) }],
-  [317, { means: 'depth reset', line: annotates }],
+  [317, { means: 'depth reset: the book is told anew', line: annotates }],
   [
     320,
     {
@@ -146,6 +147,7 @@ const single: ReadonlyMap<number, CodeMeaning> = new Map<number, CodeMeaning>([
   [2158, { means: 'security-definition farm OK', system: farm('secdef', 'ok') }],
   [10089, { means: 'market data needs a further subscription', request: 'failure', line: ends(null) }],
   [10090, { means: 'part of the market data is not subscribed', request: 'notice', line: annotates }],
+  [10092, { means: 'no depth for this kind of contract there', request: 'failure', line: ends(null) }],
   [10147, { means: 'the order to cancel is not in the book', order: 'cancelTargetUnknown' }],
   [10148, { means: 'the order to cancel is closed', order: 'cancelTargetClosed' }],
   [10167, { means: 'delayed data is shown instead', request: 'notice', line: annotates }],
@@ -203,7 +205,8 @@ export function farmNameOf(message: string): string {
 }
 
 /** How error 162 is to be read. */
-export function historyAnswerOf(message: string): 'pacing' | 'noData' | 'failure' {
+export function historyAnswerOf(message: string): 'pacing' | 'noData' | 'competing' | 'failure' {
+  if (/different IP address|competing/i.test(message)) return 'competing';
   if (/pacing|too many|request rate/i.test(message)) return 'pacing';
   if (/no data|no historical data|returned no/i.test(message)) return 'noData';
   return 'failure';

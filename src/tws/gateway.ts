@@ -6,6 +6,7 @@ import {
   type WhatToShow,
 } from '@stoqey/ib';
 import { fromCallback } from 'xstate';
+import type { BarSink, DepthSink, StreamedBarSize, TradeSink } from '../../machines/feed.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { Bar, Line, RequestFailure, TickSink } from '../../machines/market.ts';
 import type { OrderTicket } from '../../machines/order.ts';
@@ -26,14 +27,15 @@ import {
 import { createPreviews } from './previews.ts';
 import { createCollection, createList, notConnected, readError } from './requests.ts';
 import { openSession, type SessionListeners } from './session.ts';
-import { dayOf, parseTwsTime, toIsoDate } from './times.ts';
+import { createStreams } from './streams.ts';
+import { dayOf } from './times.ts';
 import {
   type CompletedSeen,
   type Executed,
   hasFigures,
   type OrderSeen,
   type PositionSeen,
-  settled,
+  toBar,
   toContract,
   toContractDetails,
 } from './translate.ts';
@@ -105,6 +107,9 @@ export interface Gateway {
   preview(ticket: OrderTicket, orderId: number): Promise<OrderPreview | RequestFailure>;
 
   openLine(contract: Contract, sink: TickSink): Line | RequestFailure;
+  openDepth(contract: Contract, rows: number, sink: DepthSink): Line | RequestFailure;
+  openTrades(contract: Contract, sink: TradeSink): Line | RequestFailure;
+  openBars(contract: Contract, barSize: StreamedBarSize, sink: BarSink): Line | RequestFailure;
 
   /** Each returns what unsubscribes. The streams start with the first listener, again with each session. */
   onAccountValue(listener: (value: AccountValue) => void): () => void;
@@ -158,6 +163,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const collections = [executions, details, matches, bars] as const;
   const previews = createPreviews(clock);
   const lines = createLines(nextId);
+  const streams = createStreams(nextId);
   const account = createAccount(nextId);
   let executionsSpoiled: string | null = null;
   let executionsAnswer: Promise<Snapshot<Executed>> | null = null;
@@ -169,6 +175,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       wire = attached;
       sessions += 1;
       lines.attach(attached);
+      streams.attach(attached);
       account.attach(attached);
       const { api } = attached.connection;
       api.on(EventName.contractDetails, (id, row) => details.add(id, toContractDetails(row)));
@@ -186,17 +193,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
       api.on(EventName.historicalData, (id, time, open, high, low, close, volume, count, wap) => {
         if (time.startsWith('finished')) return bars.end(id);
-        const at = /^\d{8}$/.test(time) ? null : parseTwsTime(time, attached.zone);
-        bars.add(id, {
-          time: at === null ? toIsoDate(time) : new Date(at).toISOString(),
-          open,
-          high,
-          low,
-          close,
-          volume: settled(volume) ?? 0,
-          wap: settled(wap) ?? 0,
-          count: settled(count) ?? 0,
-        });
+        bars.add(id, toBar([time, open, high, low, close, volume, count, wap], attached.zone));
       });
     },
     ready: (ready) => account.start(ready),
@@ -216,6 +213,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     previewed: (orderId, preview) => previews.answer(orderId, preview, hasFigures(preview)),
     failed(id, code, message) {
       if (previews.error(id, code, message) || lines.error(id, code, message)) return;
+      if (streams.error(id, code, message)) return;
       if (collections.some((collection) => collection.error(id, code, message))) return;
       if (account.error(id)) log.warn({ code, message }, 'TWS refuses a stream of account data');
       else log.debug({ id, code, message }, 'TWS answers a request that nobody waits for');
@@ -244,6 +242,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       for (const collection of collections) collection.fail(notConnected);
       previews.fail(notConnected);
       lines.detach();
+      streams.detach();
       account.detach();
       if (gone) past = summed(past, gone.pacer.figures());
     },
@@ -349,6 +348,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
 
     openLine: (contract, sink) => lines.open(current(), contract, sink),
+    openDepth: (contract, rows, sink) => streams.openDepth(current(), contract, rows, sink),
+    openTrades: (contract, sink) => streams.openTrades(current(), contract, sink),
+    openBars: (contract, barSize, sink) => streams.openBars(current(), contract, barSize, sink),
     onAccountValue: account.onAccountValue,
     onPortfolio: account.onPortfolio,
     onPnl: account.onPnl,
@@ -360,7 +362,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         messagesSent: lanes.reduce((sum, lane) => sum + figures[lane].sent, 0),
         sessions,
         ticks: lines.ticks,
-        lines: lines.count,
+        lines: lines.count + streams.count,
         unknownCodes,
         undecodable,
         requestsWaiting:

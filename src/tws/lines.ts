@@ -49,7 +49,7 @@ const bidType = '1';
 const firstDelayedType = 66;
 const lastDelayedType = 76;
 
-const dataKinds: readonly (DataKind | undefined)[] = [
+export const dataKinds: readonly (DataKind | undefined)[] = [
   undefined,
   'live',
   'frozen',
@@ -61,7 +61,7 @@ const dataKinds: readonly (DataKind | undefined)[] = [
 const unsubscribedCodes: ReadonlySet<number> = new Set([354, 10_089, 10_168, 10_186]);
 
 /** The line brings nothing more, but TWS may still count it. */
-const lingeringCodes: ReadonlySet<number> = new Set([10_182, 10_197]);
+export const lingeringCodes: ReadonlySet<number> = new Set([10_182, 10_197]);
 
 interface OpenLine {
   readonly wire: Wire;

@@ -8,7 +8,9 @@ import type {
   OrderState as IbOrderState,
 } from '@stoqey/ib';
 import { type Decimal, toDecimal } from '../../machines/decimal.ts';
+import type { Print } from '../../machines/feed.ts';
 import { type Contract, formatInstrument } from '../../machines/instrument.ts';
+import type { Bar } from '../../machines/market.ts';
 import type { OrderType, TimeInForce } from '../../machines/order.ts';
 import type {
   BrokerFact,
@@ -17,7 +19,7 @@ import type {
   ContractDetails,
   OrderPreview,
 } from '../../machines/tws.ts';
-import { toRfc3339 } from './times.ts';
+import { parseTwsTime, toIsoDate, toRfc3339 } from './times.ts';
 
 type FactOf<T extends BrokerFact['type']> = Extract<BrokerFact, { type: T }>;
 export type OrderSeen = FactOf<'broker.orderSeen'>;
@@ -368,5 +370,56 @@ export function toContractDetails(details: IbContractDetails): ContractDetails {
     liquidHours: text(details.liquidHours),
     validExchanges: list(details.validExchanges),
     orderTypes: list(details.orderTypes),
+  };
+}
+
+/** One bar of history. `time` is a date for days and longer, else seconds of the epoch or a time in TWS's zone. */
+export function toBar(
+  [time, open, high, low, close, volume, count, wap]: readonly [
+    time: string,
+    open: number,
+    high: number,
+    low: number,
+    close: number,
+    volume: number,
+    count: number | undefined,
+    wap: number,
+  ],
+  zone: string,
+): Bar {
+  const at = /^\d{8}$/.test(time) ? null : parseTwsTime(time, zone);
+  return {
+    time: at === null ? toIsoDate(time) : new Date(at).toISOString(),
+    open,
+    high,
+    low,
+    close,
+    volume: settled(volume) ?? 0,
+    wap: settled(wap) ?? 0,
+    count: settled(count) ?? 0,
+  };
+}
+
+/** One print of the tape; null when it has no price, size or time. */
+export function toPrint(row: {
+  readonly time: string | number | undefined;
+  readonly price: number | undefined;
+  readonly size: number | undefined;
+  readonly exchange: string | undefined;
+  readonly conditions: string | undefined;
+  readonly marks: { readonly pastLimit?: boolean; readonly unreported?: boolean } | undefined;
+}): Print | null {
+  const seconds = Number(row.time);
+  const price = settled(row.price);
+  const size = settled(row.size);
+  if (!(seconds > 0) || price === null || size === null) return null;
+  return {
+    time: seconds * 1_000,
+    price,
+    size,
+    exchange: text(row.exchange),
+    conditions: text(row.conditions),
+    pastLimit: row.marks?.pastLimit ?? false,
+    unreported: row.marks?.unreported ?? false,
   };
 }

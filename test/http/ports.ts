@@ -348,6 +348,11 @@ export class MemoryMarket implements MarketPort {
     };
   }
 
+  /** Lines other than of quotes are tried with the whole runtime. */
+  watch(): never {
+    throw new Error('quotes only');
+  }
+
   quote(key: string): Quote | undefined {
     return this.quotes.get(key);
   }

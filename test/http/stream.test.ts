@@ -250,8 +250,12 @@ describe('messages that cannot be', () => {
     expect(await pointer({ type: 'subscribe', channel: 'quotes' })).toBe('/keys');
     expect(await pointer({ type: 'subscribe', channel: 'orders', keys: ['AAPL'] })).toBe('/keys');
     expect(await pointer({ type: 'subscribe', channel: 'orders', after: -1 })).toBe('/after');
-    expect(await pointer({ type: 'subscribe', channel: 'depth', keys: undefined })).toBe(
-      'channel-unavailable',
+    expect(await pointer({ type: 'subscribe', channel: 'depth' })).toBe('/keys');
+    expect(await pointer({ type: 'subscribe', channel: 'bars', keys: ['AAPL'], barSize: '7 mins' })).toBe(
+      '/barSize',
+    );
+    expect(await pointer({ type: 'subscribe', channel: 'depth', keys: ['AAPL'], barSize: '1 min' })).toBe(
+      '/barSize',
     );
     expect(await pointer({ type: 'unsubscribe', subscription: 99 })).toBe('not-found');
     expect(await pointer({ type: 'auth' })).toBe('/token');
@@ -279,7 +283,7 @@ describe('heartbeat and goodbye', () => {
     const tester = await open();
     const orders = await tester.subscribe('orders');
     const health = await tester.subscribe('health');
-    running.trading.journal.append('health', 'link.severed', {});
+    running.trading.journal.append('health', 'link.severed', { health: {} });
     const beat = await tester.heard(
       (frame) => frame.type === 'heartbeat' && (frame.last as Record<string, number>)[health] === 2,
     );

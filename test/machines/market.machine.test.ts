@@ -118,7 +118,7 @@ describe('readers', () => {
 
 describe('the limit of lines', () => {
   test('the newest waits, first come first served, until a line is free', () => {
-    const { time, ready, acquire, release, openKeys, row } = setUp({ lineLimit: 2 });
+    const { time, ready, acquire, release, openKeys, row } = setUp({ lineLimits: { quotes: 2 } });
     ready();
     acquire('A', 'B', 'C', 'D');
     expect(openKeys()).toEqual(['A', 'B']);
@@ -132,7 +132,7 @@ describe('the limit of lines', () => {
   });
 
   test('a line that only lingers gives way', () => {
-    const { ready, acquire, release, openKeys } = setUp({ lineLimit: 2 });
+    const { ready, acquire, release, openKeys } = setUp({ lineLimits: { quotes: 2 } });
     ready();
     acquire('A', 'B');
     release('A');
@@ -141,7 +141,7 @@ describe('the limit of lines', () => {
   });
 
   test('a line refused for good is free for others', () => {
-    const { ready, acquire, tell, openKeys, row } = setUp({ lineLimit: 1 });
+    const { ready, acquire, tell, openKeys, row } = setUp({ lineLimits: { quotes: 1 } });
     ready();
     acquire('A', 'B');
     tell('A', {
@@ -154,7 +154,7 @@ describe('the limit of lines', () => {
   });
 
   test('who stops waiting leaves the queue', () => {
-    const { ready, acquire, release, row, openKeys } = setUp({ lineLimit: 1 });
+    const { ready, acquire, release, row, openKeys } = setUp({ lineLimits: { quotes: 1 } });
     ready();
     acquire('A', 'B', 'C');
     release('B');
@@ -164,7 +164,7 @@ describe('the limit of lines', () => {
   });
 
   test('the list itself is bounded', () => {
-    const { ready, acquire, actor } = setUp({ lineLimit: 1, rowLimit: 3 });
+    const { ready, acquire, actor } = setUp({ lineLimits: { quotes: 1 }, rowLimit: 3 });
     ready();
     acquire('A', 'B', 'C', 'D', 'E', 'A');
     expect(actor.getSnapshot().context).toMatchObject({ turnedAway: 2 });
@@ -271,21 +271,21 @@ describe('a farm', () => {
     const option = { secType: 'OPT', currency: 'USD' };
     const future = { secType: 'FUT', currency: 'USD' };
     const stock = { secType: 'STK', currency: 'USD' };
-    expect([option, future, stock].map((contract) => farmServes('usopt', contract))).toEqual([
-      true,
-      false,
-      false,
-    ]);
-    expect([option, future, stock].map((contract) => farmServes('usfuture', contract))).toEqual([
-      false,
-      true,
-      false,
-    ]);
-    expect([option, future, stock].map((contract) => farmServes('usfarm.nj', contract))).toEqual([
-      false,
-      false,
-      true,
-    ]);
+    expect(
+      [option, future, stock].map((contract) =>
+        farmServes({ name: 'usopt', kind: 'market' }, contract, { channel: 'quotes' }),
+      ),
+    ).toEqual([true, false, false]);
+    expect(
+      [option, future, stock].map((contract) =>
+        farmServes({ name: 'usfuture', kind: 'market' }, contract, { channel: 'quotes' }),
+      ),
+    ).toEqual([false, true, false]);
+    expect(
+      [option, future, stock].map((contract) =>
+        farmServes({ name: 'usfarm.nj', kind: 'market' }, contract, { channel: 'quotes' }),
+      ),
+    ).toEqual([false, false, true]);
   });
 });
 
@@ -330,7 +330,7 @@ describe('for any order of events', () => {
         fc.constantFrom(2, 95),
         fc.boolean(),
         (steps, lineLimit, endsOnline) => {
-          const market = setUp({ lineLimit });
+          const market = setUp({ lineLimits: { quotes: lineLimit } });
           const readers = new Map<string, number>();
           let session = 0;
           let link: 'down' | 'whole' | 'severed' = 'down';

@@ -38,6 +38,10 @@ interface Venue {
   readonly asked: { bars: number; details: number; search: number };
 }
 
+/** Lines other than of quotes are tried over TCP. */
+const notServed = () => ({ failed: { code: 'not-served', message: 'quotes only' } });
+const noOtherLines = { openDepth: notServed, openTrades: notServed, openBars: notServed };
+
 const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0)) close();
@@ -66,6 +70,7 @@ function setUp(input: MarketInput = {}, change: Partial<MarketOptions> = {}, sta
           },
         };
       },
+      ...noOtherLines,
     },
     requests: {
       contractDetails(contract) {
@@ -240,7 +245,7 @@ describe('the first quote', () => {
   });
 
   test('is undefined when nothing comes, and says why when something is known', async () => {
-    const { time, market, venue, ready } = setUp({ lineLimit: 1 });
+    const { time, market, venue, ready } = setUp({ lineLimits: { quotes: 1 } });
     market.acquire(stock('AAPL'), 'AAPL');
     expect(await market.firstQuote('AAPL', 1_000)).toMatchObject({ failed: { code: 'not-connected' } });
     ready();
@@ -497,7 +502,7 @@ describe('questions', () => {
 });
 
 test('the figures add up', () => {
-  const { market, ready, flow } = setUp({ lineLimit: 2 });
+  const { market, ready, flow } = setUp({ lineLimits: { quotes: 2 } });
   market.beat$.subscribe();
   ready();
   for (const key of ['A', 'B', 'C']) market.acquire(stock(key), key);

@@ -67,7 +67,7 @@ async function start(options: { lineLimit?: number; isDelayed?: boolean; staleAf
           id: 'market',
           src: 'market',
           input: {
-            lineLimit: options.lineLimit ?? 95,
+            lineLimits: { quotes: options.lineLimit ?? 95 },
             lingerMs: 100,
             patience: { rerequestMs: 100, settleMs: 500, requestMs: 2_000 },
           },

@@ -18,7 +18,6 @@ const SHOWS = new Set([
   'SCHEDULE',
 ]);
 const DAY_SECONDS = 86_400;
-const KEEP_UP_MS = 5000;
 const TEN_MINUTES_MS = 600_000;
 const IDENTICAL_MS = 15_000;
 const MAX_HISTORICAL_TICKS = 1000;
@@ -125,6 +124,11 @@ export class History {
       )
     ) {
       link.error(reqId, 162, hmds('API historical data query pacing violation'));
+      return;
+    }
+    if (link.entitlement === 'none') {
+      const { symbol, exchange } = details.contract;
+      link.error(reqId, 162, hmds(`No market data permissions for ${exchange} ${symbol}`));
       return;
     }
     if (whatToShow === 'SCHEDULE') {
@@ -275,7 +279,7 @@ export class History {
   ): void {
     const link = this.#link;
     let sinceMs = link.clock.now();
-    const stop = link.every(KEEP_UP_MS, () => {
+    const stop = link.every(link.barUpdateMs, () => {
       if (!link.isServed('history', details.contract)) return;
       const end = link.clock.now();
       // The bar that closed meanwhile comes once more with its last figures.

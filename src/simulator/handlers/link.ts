@@ -35,6 +35,8 @@ export interface Link {
   readonly orderIds: OrderIds;
   /** IANA name of the gateway's time zone */
   readonly zone: string;
+  /** how often bars that are kept up to date are told */
+  readonly barUpdateMs: number;
   readonly book: BookView;
   send(fields: readonly Field[]): void;
   /** `id` is a request id, an order id, or -1 for the system */

@@ -38,12 +38,21 @@ export class TickByTick {
     }
     const details = resolved(link, reqId, request.contract);
     if (details === null) return;
+    const { contract } = details;
+    if (link.entitlement !== 'live') {
+      const { symbol, exchange } = contract;
+      link.error(
+        reqId,
+        10189,
+        `Failed to request tick-by-tick data.No market data permissions for ${exchange} ${symbol}`,
+      );
+      return;
+    }
     const { tickByTickLines } = link.limits;
     if (tickByTickLines > 0 && this.#lines.size >= tickByTickLines) {
       link.error(reqId, 10190, 'Max number of tick-by-tick requests has been reached');
       return;
     }
-    const { contract } = details;
     if (request.numberOfTicks > 0) {
       sendHistoricalTicks(
         link,
