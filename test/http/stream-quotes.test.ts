@@ -229,9 +229,8 @@ describe('small tables', () => {
       { type: 'snapshot', seq: 1, rows: [{ id: 'runtime' }, { id: 'tws' }, { id: 'desk' }] },
       { type: 'update', seq: 2, rows: [{ id: 'tws', state: 'online.severed' }], removed: ['desk'] },
     ]);
-    expect(tester.of(pnl)[1]).toMatchObject({
-      type: 'update',
-      rows: [{ account: 'DU1234567', daily: '13' }],
-    });
+    expect(tester.of(actors)[1]?.rows).toEqual([{ id: 'tws', state: 'online.severed' }]);
+    expect(tester.of(pnl)[0]?.rows?.[0]).toHaveProperty('unrealized');
+    expect(tester.of(pnl)[1]?.rows).toEqual([{ account: 'DU1234567', daily: '13' }]);
   });
 });
