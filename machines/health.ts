@@ -100,6 +100,8 @@ export interface HealthFacts {
     readonly slow: number;
     /** closed because they took too little, ever */
     readonly closedSlow: number;
+    /** written for them and not on its way yet */
+    readonly unsentBytes: number;
   };
   readonly redis: 'absent' | 'up' | 'down';
   /** of a configured one: why it is not up, since when it is as it is, and its figures */

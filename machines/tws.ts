@@ -407,6 +407,9 @@ const retryPolicies: Readonly<Record<LossCause, { readonly firstMs: number; read
   asked: { firstMs: 0, lastMs: 0 },
 };
 
+/** Every way in which a session can end. */
+export const lossCauses = Object.keys(retryPolicies) as readonly LossCause[];
+
 /**
  * Longest pause inside a scheduled reset and while a gateway is absent, before jitter. The first attempts stay quick:
  * most resets last a minute.

@@ -15,6 +15,9 @@ export function readMeters(runtime: Runtime, metrics: Metrics): () => void {
 
   const stopListening = runtime.onRecord(({ event, ts, payload }: JournalRecord) => {
     if (event === 'tws.lost') metrics.reconnects.add(String((payload.health as { cause?: unknown }).cause));
+    if (event === 'discrepancy.raised') metrics.discrepancies.add(codeOf(payload));
+    if (event === 'order.doubted') metrics.doubt();
+    if (event === 'lease.lapsed') metrics.lapse();
     if (event !== 'order.sent' && event !== 'order.accepted') return;
     const { clientOrderId } = payload.order as Order;
     if (event === 'order.sent') {
@@ -45,4 +48,8 @@ export function readMeters(runtime: Runtime, metrics: Metrics): () => void {
     clearInterval(timer);
     stopListening();
   };
+}
+
+function codeOf({ alert }: JournalRecord['payload']): string {
+  return String((alert as { readonly code?: unknown }).code);
 }

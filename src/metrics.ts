@@ -3,6 +3,9 @@
  * Labels come from small fixed sets; nothing is labelled by account, order, instrument or client.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { discrepancyCodes } from '../machines/discrepancy.ts';
+import { denialCodes } from '../machines/gate.ts';
+import { lossCauses } from '../machines/tws.ts';
 import {
   type EventLoopLag,
   type Latency,
@@ -38,8 +41,16 @@ export interface Metrics {
   transition(machine: string, state: string): void;
   readonly denials: Tally;
   readonly reconnects: Tally;
+  /** from asked to handed to the socket, by the lane of the message */
+  readonly pacingWait: Readonly<Record<Lane, Latency>>;
+  /** differences from the broker's books that began */
+  readonly discrepancies: Tally;
+  /** an order became in doubt */
+  doubt(): void;
+  /** nobody renewed a lease in time */
+  lapse(): void;
   /** messages written to TWS */
-  readonly messages: Tally<'cancel' | 'order' | 'control' | 'data'>;
+  readonly messages: Tally<Lane>;
   readonly slowConsumers: Tally<'skipped' | 'thinned' | 'closed'>;
   /** what came of the values and facts meant for Redis */
   readonly redis: Tally<'written' | 'published' | 'refused' | 'dropped'>;
@@ -50,6 +61,8 @@ export interface Metrics {
   lines(channel: string, standing: string, count: number): void;
   clients(connected: number): void;
   eventLoop(): EventLoopLag;
+  /** for what is read at each scrape (standing.ts) */
+  readonly registry: Registry;
   /** Prometheus text. */
   text(): Promise<string>;
   /** The body of `/health/metrics`: latencies in ms over the window, rates per second, counters since the start. */
@@ -57,6 +70,9 @@ export interface Metrics {
   /** Stops the timers. */
   close(): void;
 }
+
+const lanes = ['cancel', 'order', 'control', 'data'] as const;
+type Lane = (typeof lanes)[number];
 
 export interface MetricsOptions {
   readonly version: string;
@@ -70,6 +86,8 @@ export interface MetricsOptions {
 const secondsBuckets = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.05, 0.1, 0.25, 1, 5,
 ];
+const waitBuckets = [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const conflatedChannels = ['depth', 'trades', 'bars'] as const;
 /** Labels beyond this many of one kind are counted as `other`. */
 const labelsMax = 100;
 
@@ -165,8 +183,17 @@ export function createMetrics({
 
   const tallies = new Map<string, ReadonlyMap<string, number>>();
   const rates = new Map<string, () => number>();
-  const tally = (key: string, name: string, help: string, label: string): Tally => {
+  /** Counts by a label whose values are known beforehand, so that each is there, as 0, before it happens. */
+  const tally = <Label extends string>(
+    key: string,
+    name: string,
+    help: string,
+    label: string,
+    values: readonly Label[],
+  ): Tally<Label> => {
     const counter = new Counter({ name, help, labelNames: [label], registers });
+    for (const value of values) counter.labels(value).inc(0);
+    const known = new Set<string>(values);
     const counts = new Map<string, number>();
     const rate = meter(now);
     tallies.set(key, counts);
@@ -175,9 +202,9 @@ export function createMetrics({
       add(value, count = 1) {
         // A figure that went back must never end the process.
         if (!(count > 0)) return;
-        const known = bounded(counts, value);
-        counts.set(known, (counts.get(known) ?? 0) + count);
-        counter.labels(known).inc(count);
+        const counted = known.has(value) ? value : 'other';
+        counts.set(counted, (counts.get(counted) ?? 0) + count);
+        counter.labels(counted).inc(count);
         rate.add(count);
       },
     };
@@ -187,37 +214,81 @@ export function createMetrics({
     'tws_runtime_order_denials_total',
     'Orders that the gate refused',
     'reason',
+    denialCodes,
   );
   const reconnects = tally(
     'reconnects',
     'tws_runtime_reconnects_total',
-    'Sessions with TWS begun after a loss',
+    'Sessions with TWS that were lost, by what ended them',
     'cause',
+    lossCauses,
   );
-  const messages = tally('messages', 'tws_runtime_messages_sent_total', 'Messages written to TWS', 'lane');
+  const discrepancies = tally(
+    'discrepancies',
+    'tws_runtime_discrepancies_total',
+    "Differences from the broker's books that began",
+    'code',
+    discrepancyCodes,
+  );
+  const occasions = new Map<string, number>();
+  const occasion = (key: string, name: string, help: string): (() => void) => {
+    const counter = new Counter({ name, help, registers });
+    occasions.set(key, 0);
+    return () => {
+      counter.inc();
+      occasions.set(key, (occasions.get(key) ?? 0) + 1);
+    };
+  };
+  const doubt = occasion('doubts', 'tws_runtime_order_doubts_total', 'Orders that became in doubt');
+  const lapse = occasion('leaseLapses', 'tws_runtime_lease_lapses_total', 'Leases not renewed in time');
+  const waitSeconds = new Histogram({
+    name: 'tws_runtime_pacing_wait_seconds',
+    help: 'Time of a message from asked to handed to the socket of TWS',
+    labelNames: ['lane'],
+    buckets: waitBuckets,
+    registers,
+  });
+  const paced = (lane: Lane): Latency => latency(window, waitSeconds.labels(lane));
+  const pacingWait = {
+    cancel: paced('cancel'),
+    order: paced('order'),
+    control: paced('control'),
+    data: paced('data'),
+  };
+  const messages = tally(
+    'messages',
+    'tws_runtime_messages_sent_total',
+    'Messages written to TWS',
+    'lane',
+    lanes,
+  );
   const slowConsumers = tally(
     'slowConsumers',
     'tws_runtime_websocket_slow_consumers_total',
-    'What was done to clients that did not drain',
+    'What was done to clients that did not drain: beats skipped, beats thinned, closed',
     'measure',
+    ['skipped', 'thinned', 'closed'],
   );
   const redis = tally(
     'redis',
     'tws_runtime_redis_commands_total',
     'Values written to Redis and facts published there, or not',
     'outcome',
+    ['written', 'published', 'refused', 'dropped'],
   );
   const mergedRows = tally(
     'mergedRows',
     'tws_runtime_stream_merged_total',
     'Changes of books, prints and bars folded into rows, over all clients',
     'channel',
+    conflatedChannels,
   );
   const droppedPrints = tally(
     'droppedPrints',
     'tws_runtime_stream_dropped_total',
     'Prints that rows had no room for, over all clients; the rows say how many',
     'channel',
+    conflatedChannels,
   );
   const lineGauge = new Gauge({
     name: 'tws_runtime_market_lines',
@@ -261,6 +332,10 @@ export function createMetrics({
     },
     denials,
     reconnects,
+    pacingWait,
+    discrepancies,
+    doubt,
+    lapse,
     messages,
     slowConsumers,
     redis,
@@ -272,6 +347,7 @@ export function createMetrics({
       clientGauge.set(connected);
     },
     eventLoop: loop.lag,
+    registry,
     text: () => registry.metrics(),
     json: () => ({
       uptimeSeconds: round((now() - startedAt) / 1_000),
@@ -283,6 +359,7 @@ export function createMetrics({
         total: order.total.summary(),
         acknowledgement: acknowledgement.summary(),
       },
+      pacingWait: Object.fromEntries(lanes.map((lane) => [lane, pacingWait[lane].summary()])),
       journalAppend: journalAppend.summary(),
       tickToBeat: tickToBeat.summary(),
       tickToClient: tickToClient.summary(),
@@ -300,6 +377,7 @@ export function createMetrics({
         ticks: tickTotal,
         orders: order.total.summary().total,
         clients: connectedClients,
+        ...Object.fromEntries(occasions),
         transitions: Object.fromEntries(transitions),
         ...Object.fromEntries([...tallies].map(([key, counts]) => [key, Object.fromEntries(counts)])),
       },

@@ -11,6 +11,7 @@ import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
 import { createReading, openPositions } from './reading.ts';
 import { createRuntime, type Patience } from './runtime.ts';
+import { addStanding } from './standing.ts';
 import { openOrders, ordersToCancel, type StopOrderPolicy, withdrawOrders } from './stopping.ts';
 import { createTrading } from './trading.ts';
 import { createVitals } from './vitals.ts';
@@ -136,7 +137,9 @@ export function createProgram(options: ProgramOptions) {
     },
     log.child({ part: 'http' }),
   );
-  vitals.watchClients(() => server.streams.figures());
+  const clients = () => server.streams.figures();
+  vitals.watchClients(clients);
+  addStanding(metrics, { runtime, report: vitals.port.report, clients, now });
   let isFinished = false;
   const finish = (): void => {
     if (isFinished) return;

@@ -72,7 +72,11 @@ export function createRuntime(options: RuntimeOptions) {
   const { config, endpoint, log, metrics, inspect, onRowAge, now, patience = {} } = options;
   const journal: Journal = openJournal(config.journalPath);
   for (const finding of journal.findings) log.warn({ path: config.journalPath }, `journal: ${finding}`);
-  const gateway: Gateway = createGateway({ now, log: log.child({ part: 'tws' }) });
+  const gateway: Gateway = createGateway({
+    now,
+    log: log.child({ part: 'tws' }),
+    onPaced: (lane, waitedMs) => metrics.pacingWait[lane].record(waitedMs),
+  });
   const market: Market = createMarket({
     lines: gateway,
     requests: gateway,

@@ -22,7 +22,13 @@ export interface VitalsOptions {
 
 export function createVitals({ runtime, observer, metrics, config, redisFigures, now }: VitalsOptions) {
   const start = { configurationRead: true, journalReplayed: true, httpBound: false };
-  let clients = (): HealthFacts['clients'] => ({ connected: 0, subscriptions: 0, slow: 0, closedSlow: 0 });
+  let clients = (): HealthFacts['clients'] => ({
+    connected: 0,
+    subscriptions: 0,
+    slow: 0,
+    closedSlow: 0,
+    unsentBytes: 0,
+  });
   let report: HealthReport | null = null;
   let reportedAt = 0;
   let changed = true;

@@ -57,7 +57,7 @@ const well: HealthFacts = {
   journal: { writable: true, lastSeq: 12, lastAppendMs: 0.2, trouble: null },
   reconciliation: { sessionId: 's2', completedAt: now - 1_000, failing: [], differences: 0 },
   marketData: { lastTickAt: now - 5 },
-  clients: { connected: 2, subscriptions: 3, slow: 0, closedSlow: 0 },
+  clients: { connected: 2, subscriptions: 3, slow: 0, closedSlow: 0, unsentBytes: 0 },
   redis: 'absent',
   eventLoop: { p99Ms: 1, maxMs: 3, lastTurnAgeMs: 4, stallMs: 0 },
   executionLatency: { count: 10, p99Ms: 1.2, budgetMs: 10 },
@@ -286,7 +286,10 @@ describe('components', () => {
 
   test('clients that do not keep up are told of', () => {
     expect(
-      judged({ clients: { connected: 9, subscriptions: 9, slow: 2, closedSlow: 1 } }, 'clients'),
+      judged(
+        { clients: { connected: 9, subscriptions: 9, slow: 2, closedSlow: 1, unsentBytes: 9 } },
+        'clients',
+      ),
     ).toMatchObject({
       status: 'warn',
       slow: 2,

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { denialCodes } from '../machines/gate.ts';
 import { createMetrics, type LatencySummary, type Metrics, type MetricsOptions } from '../src/metrics.ts';
 
 const opened: Metrics[] = [];
@@ -100,8 +101,8 @@ describe('Prometheus text', () => {
     metrics.ticks(9);
     metrics.transition('order', 'working');
     metrics.transition('order', 'working');
-    metrics.denials.add('max-order-quantity');
-    metrics.reconnects.add('silence');
+    metrics.denials.add('order-quantity');
+    metrics.reconnects.add('silent');
     metrics.messages.add('order', 3);
     metrics.slowConsumers.add('closed');
     metrics.clients(4);
@@ -109,8 +110,8 @@ describe('Prometheus text', () => {
       const values = await scrape(metrics);
       expect(values.get('tws_runtime_ticks_total')).toBe(10);
       expect(values.get('tws_runtime_transitions_total{machine="order",state="working"}')).toBe(2);
-      expect(values.get('tws_runtime_order_denials_total{reason="max-order-quantity"}')).toBe(1);
-      expect(values.get('tws_runtime_reconnects_total{cause="silence"}')).toBe(1);
+      expect(values.get('tws_runtime_order_denials_total{reason="order-quantity"}')).toBe(1);
+      expect(values.get('tws_runtime_reconnects_total{cause="silent"}')).toBe(1);
       expect(values.get('tws_runtime_messages_sent_total{lane="order"}')).toBe(3);
       expect(values.get('tws_runtime_websocket_slow_consumers_total{measure="closed"}')).toBe(1);
       expect(values.get('tws_runtime_websocket_clients')).toBe(4);
@@ -138,9 +139,27 @@ describe('Prometheus text', () => {
     const keys = (part: string): string[] => [...values.keys()].filter((key) => key.startsWith(part));
     expect(keys('tws_runtime_http_request_duration_seconds_count')).toHaveLength(101);
     expect(values.get('tws_runtime_http_request_duration_seconds_count{route="other"}')).toBe(400);
-    expect(keys('tws_runtime_order_denials_total')).toHaveLength(101);
+    expect(keys('tws_runtime_order_denials_total')).toHaveLength(denialCodes.length + 1);
     expect(values.get('tws_runtime_transitions_total{machine="other",state="other"}')).toBe(400);
   });
+});
+
+test('what is counted by a closed list is there before it happens, what is not in the list is `other`, nothing goes back', async () => {
+  const metrics = open();
+  expect((await scrape(metrics)).get('tws_runtime_reconnects_total{cause="clientIdInUse"}')).toBe(0);
+  metrics.reconnects.add('nobody-heard-of-this');
+  metrics.messages.add('data', 5);
+  metrics.messages.add('data', -3);
+  metrics.doubt();
+  metrics.lapse();
+  metrics.pacingWait.order.record(12);
+  const values = await scrape(metrics);
+  expect(values.get('tws_runtime_reconnects_total{cause="other"}')).toBe(1);
+  expect(values.get('tws_runtime_messages_sent_total{lane="data"}')).toBe(5);
+  expect(values.get('tws_runtime_order_doubts_total')).toBe(1);
+  expect(values.get('tws_runtime_lease_lapses_total')).toBe(1);
+  expect(values.get('tws_runtime_pacing_wait_seconds_bucket{le="0.01",lane="order"}')).toBe(0);
+  expect(values.get('tws_runtime_pacing_wait_seconds_bucket{le="0.025",lane="order"}')).toBe(1);
 });
 
 describe('JSON', () => {
@@ -151,7 +170,7 @@ describe('JSON', () => {
     metrics.tickToClient.record(7);
     metrics.http('/v1/orders', 3);
     metrics.http('/health', 1);
-    metrics.denials.add('collar');
+    metrics.denials.add('price-collar');
     for (let second = 0; second < 5; second++) {
       metrics.ticks(100);
       metrics.messages.add('data', 20);
@@ -165,7 +184,13 @@ describe('JSON', () => {
       tickToClient: { count: 1, p99: expect.closeTo(7, 1) },
       http: { count: 2, routes: { '/v1/orders': { count: 1 }, '/health': { count: 1 } } },
       rates: { ticksPerSecond: 100, messagesPerSecond: 20 },
-      counters: { ticks: 500, orders: 1, denials: { collar: 1 }, messages: { data: 100 }, reconnects: {} },
+      counters: {
+        ticks: 500,
+        orders: 1,
+        denials: { 'price-collar': 1 },
+        messages: { data: 100 },
+        reconnects: {},
+      },
     });
     for (const name of ['orderPath', 'journalAppend', 'tickToBeat', 'tickToClient', 'http', 'eventLoop']) {
       expect(body, name).toHaveProperty(name);

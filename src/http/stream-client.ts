@@ -54,6 +54,7 @@ export class StreamClient {
   /** resolves when the socket is closed */
   readonly gone: Promise<void>;
   commandsInFlight = 0;
+  sentFrames = 0;
   readonly #socket: WebSocket;
   readonly #connection: Socket;
   readonly #limits: StreamLimits;
@@ -120,13 +121,22 @@ export class StreamClient {
     return this.#lastSubscription;
   }
 
+  /** bytes written for it, the protocol's own included */
+  get sentBytes(): number {
+    return this.#connection.bytesWritten;
+  }
+
   sendText(text: string): void {
-    if (this.open) this.#socket.send(text);
+    if (!this.open) return;
+    this.sentFrames += 1;
+    this.#socket.send(text);
   }
 
   /** `head` is ASCII and this client's own; the bytes of `tail` are shared by all that get them. */
   sendShared(head: string, tail: Buffer): void {
-    if (this.open) writeTextFrame(this.#connection, head, tail);
+    if (!this.open) return;
+    this.sentFrames += 1;
+    writeTextFrame(this.#connection, head, tail);
   }
 
   /** What `work` sends leaves in one piece. */
@@ -139,6 +149,7 @@ export class StreamClient {
   /** A snapshot may be larger than what a client is closed for: while it is on its way it does not count. */
   sendSnapshot(head: string, tail: Buffer): void {
     if (!this.open) return;
+    this.sentFrames += 1;
     this.#snapshotBytes += tail.length;
     writeTextFrame(this.#connection, head, tail, () => {
       this.#snapshotBytes -= tail.length;

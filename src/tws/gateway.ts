@@ -47,6 +47,8 @@ export type { GatewayClock, Logger } from './wire.ts';
 export interface GatewayOptions {
   /** ms since the epoch */
   now(): number;
+  /** hears of each message that is handed to the socket, and how long its lane made it wait, ms */
+  readonly onPaced?: (lane: Lane, waitedMs: number) => void;
   readonly log: Logger;
   readonly pacing?: Partial<PacingOptions>;
   /** how long TWS may take to answer a question, default 10,000 */
@@ -265,7 +267,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     session: fromCallback<SessionCommand, SessionInput>(({ input, sendBack, receive }) => {
       const session = openSession(
         input,
-        { clock, log, pacer: createPacer({ ...clock, now: clock.monotonic }, pacing), listeners },
+        {
+          clock,
+          log,
+          pacer: createPacer({ ...clock, now: clock.monotonic }, pacing, options.onPaced),
+          listeners,
+        },
         sendBack,
       );
       receive((command) => session.command(command));

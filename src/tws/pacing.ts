@@ -75,7 +75,12 @@ interface Waiting {
 const windowMs = 1_100;
 const burstMs = 125;
 
-export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
+/** `onSent` hears of each message that is handed to the socket, and how long it waited. */
+export function createPacer(
+  clock: PacingClock,
+  options: PacingOptions,
+  onSent: (lane: Lane, waitedMs: number) => void = () => undefined,
+): Pacer {
   const queues: Record<Lane, Waiting[]> = { cancel: [], order: [], control: [], data: [] };
   /** what was sent within the last second, oldest first */
   let recent: { readonly at: number; readonly lane: Lane }[] = [];
@@ -126,6 +131,7 @@ export function createPacer(clock: PacingClock, options: PacingOptions): Pacer {
     sent[lane] += 1;
     total[lane] += now - since;
     if (now - since > longest[lane]) longest[lane] = now - since;
+    onSent(lane, now - since);
     message.send();
   };
 
