@@ -119,7 +119,8 @@ export const orderMachine = setup({
       // A newer statement takes the place of an older one, which may have been overtaken on its way.
       if (fact.type === 'broker.statusSeen' && fact.filled !== null && filled === null)
         enqueue.assign({ stated: null });
-      if (filled !== null) {
+      // A repetition is no newer word: lists that were asked for after the first one weigh it.
+      if (filled !== null && context.stated?.filled !== filled) {
         const averagePrice = fact.type === 'broker.statusSeen' ? fact.averagePrice : null;
         enqueue.assign({ stated: { filled, averagePrice }, lastAt: fact.at });
         enqueue.raise({ type: 'order.lagged' }, { delay: 'executionLag', id: 'executionLag' });

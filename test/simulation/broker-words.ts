@@ -27,7 +27,7 @@ const zone = 'US/Eastern';
 const version = 193;
 
 export function toContract(contract: Instrument): Contract {
-  const { conId, symbol, secType, exchange, currency } = contract;
+  const { conId, symbol, secType, exchange, currency, localSymbol, comboLegs } = contract;
   return {
     ...noContract,
     conId: conId ?? 0,
@@ -35,6 +35,8 @@ export function toContract(contract: Instrument): Contract {
     secType: secType ?? '',
     exchange: exchange ?? '',
     currency: currency ?? '',
+    localSymbol: localSymbol ?? '',
+    comboLegs: comboLegs ?? [],
   };
 }
 
@@ -68,7 +70,19 @@ export function toRequest({ ticket, orderId, parentOrderId }: PlaceOrder, client
 
 function ibContract(contract: Contract, exchange: string): IbContract {
   const { conId, symbol, secType, currency, localSymbol, tradingClass } = contract;
-  return { conId, symbol, secType, exchange, currency, localSymbol, tradingClass } as unknown as IbContract;
+  const { lastTradeDateOrContractMonth, multiplier, comboLegs } = contract;
+  return {
+    conId,
+    symbol,
+    secType,
+    exchange,
+    currency,
+    localSymbol,
+    tradingClass,
+    ...(lastTradeDateOrContractMonth === '' ? {} : { lastTradeDateOrContractMonth }),
+    ...(multiplier === '' ? {} : { multiplier: Number(multiplier) }),
+    ...(comboLegs.length === 0 ? {} : { comboLegs }),
+  } as unknown as IbContract;
 }
 
 function ibOrder({ request, permId, trailStopPrice }: BookOrder): IbOrder {
@@ -95,10 +109,19 @@ function ibOrder({ request, permId, trailStopPrice }: BookOrder): IbOrder {
   } as unknown as IbOrder;
 }
 
+/** A combination is echoed with the legs and the exchange of the request, everything else as the catalogue knows it. */
+const contractOf = ({ contract, request }: BookOrder): IbContract =>
+  contract.secType === 'BAG'
+    ? ibContract(
+        { ...contract, comboLegs: request.contract.comboLegs, symbol: request.contract.symbol },
+        'SMART',
+      )
+    : ibContract(contract, contract.secType === 'STK' ? 'SMART' : contract.exchange);
+
 export const openOrderFact = (order: BookOrder, at: number): BrokerFact | null =>
   orderSeen(
     order.request.orderId,
-    ibContract(order.contract, 'SMART'),
+    contractOf(order),
     ibOrder(order),
     { status: order.status, warningText: order.warningText } as never,
     at,
@@ -123,7 +146,7 @@ export const statusFact = (order: BookOrder, at: number): BrokerFact | null =>
 export function completedFact(order: BookOrder, at: number): BrokerFact | null {
   const { orderId: _, clientId: _c, totalQuantity, ...rest } = ibOrder(order);
   return completedSeen(
-    ibContract(order.contract, 'SMART'),
+    contractOf(order),
     {
       ...rest,
       totalQuantity: order.status === 'Filled' ? 0 : totalQuantity,

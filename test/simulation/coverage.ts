@@ -1,65 +1,183 @@
-/** What a number of runs has touched: which word met an order in which state, and which faults struck. */
+/** What a number of runs has touched: which word met a machine in which state, which faults struck, which laws were tried. */
+import { readFileSync } from 'node:fs';
 import { orderStates } from '../../machines/order.ts';
-import { chances, disturbances } from './plan.ts';
+import { pathOf } from '../machines/matrix.ts';
+import { impossible } from './impossible.ts';
+import { chances, disturbances, features, wideHappenings } from './plan.ts';
+
+/** Machines whose states and words are tabled in test/machines. */
+export const matrixNames = ['order', 'gate', 'tws', 'reconciliation', 'audit'] as const;
+export type MatrixName = (typeof matrixNames)[number];
+/** Machines that are counted besides. */
+export const countedNames = [...matrixNames, 'runtime', 'desk', 'withdrawal'] as const;
+export type CountedName = (typeof countedNames)[number];
+
+export const isMatrixName = (id: string): id is CountedName =>
+  (countedNames as readonly string[]).includes(id);
+
+const paths = new WeakMap<object, string>();
+
+/** The state as the tables name it. */
+export function stateOf(name: CountedName, value: unknown): string {
+  if (typeof value === 'string') return value;
+  const key = value as object;
+  let path = paths.get(key);
+  if (path === undefined) {
+    const whole = pathOf(value as never);
+    path =
+      name === 'runtime'
+        ? whole.replace(/^.*phase\.([A-Za-z.]+).*$/, '$1')
+        : name === 'reconciliation'
+          ? (whole.split('.')[0] ?? whole)
+          : name === 'tws'
+            ? (whole.split('.').at(-1) ?? whole)
+            : whole;
+    paths.set(key, path);
+  }
+  return path;
+}
+
+/** Plain figures, to be put together with those of other runs. */
+export interface CoverageFigures {
+  /** `machine|state|word` -> how often */
+  readonly cells: Readonly<Record<string, number>>;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly laws: Readonly<Record<string, number>>;
+}
 
 export interface Coverage {
-  noteCell(state: string, word: string): void;
+  noteCell(machine: CountedName, state: string, word: string): void;
   noteFault(name: string): void;
+  noteLaw(name: string): void;
+  figures(): CoverageFigures;
+  add(figures: CoverageFigures): void;
   /** Open states in which no order was ever met, and faults that never struck. */
   untouched(): readonly string[];
-  /** As a table for people. */
+  /** As tables for people. */
   print(): string;
 }
 
+/** Every state and word of a machine, as its committed table lists them. */
+function tableOf(name: MatrixName): {
+  readonly states: readonly string[];
+  readonly words: readonly string[];
+} {
+  const text = readFileSync(new URL(`../machines/${name}.matrix.txt`, import.meta.url), 'utf8');
+  const [head = '', ...rows] = text.trimEnd().split('\n');
+  const words = new Set(rows.map((row) => /^\S+/.exec(row)?.[0] ?? ''));
+  return { states: head.trim().split(/\s+/).slice(1), words: [...words] };
+}
+
+const whyImpossible = (machine: string, state: string, word: string): string | null =>
+  impossible.find(
+    (row) =>
+      row.machine === machine &&
+      (row.states === null || row.states.includes(state)) &&
+      (row.words === null || row.words.includes(word)),
+  )?.because ?? null;
+
 export function createCoverage(): Coverage {
-  const cells = new Map<string, Map<string, number>>();
+  const cells = new Map<string, number>();
   const faults = new Map<string, number>(chances.map((name) => [name, 0]));
+  const laws = new Map<string, number>();
+  const count = (map: Map<string, number>, key: string, by = 1): void => {
+    map.set(key, (map.get(key) ?? 0) + by);
+  };
+  const ofMachine = (machine: string): { state: string; word: string; met: number }[] =>
+    [...cells].flatMap(([key, met]) => {
+      const [name, state = '', word = ''] = key.split('|');
+      return name === machine && !word.startsWith('xstate.') ? [{ state, word, met }] : [];
+    });
+
+  function orderTable(): string[] {
+    const { words } = tableOf('order');
+    const met = new Map(ofMachine('order').map((cell) => [`${cell.state} ${cell.word}`, cell.met]));
+    const all = [...new Set([...words, ...ofMachine('order').map(({ word }) => word)])].sort();
+    const table = [
+      ['word', ...orderStates],
+      ...all.map((word) => [
+        word,
+        ...orderStates.map((state) => {
+          const times = met.get(`${state} ${word}`);
+          return times === undefined
+            ? whyImpossible('order', state, word) === null
+              ? '-'
+              : 'x'
+            : String(times);
+        }),
+      ]),
+    ];
+    const widths = ['word', ...orderStates].map((_, column) =>
+      Math.max(...table.map((row) => (row[column] ?? '').length)),
+    );
+    return table.map((row) =>
+      row
+        .map((text, column) =>
+          column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0),
+        )
+        .join('  '),
+    );
+  }
+
+  function summaryOf(machine: MatrixName): string[] {
+    const { states, words } = tableOf(machine);
+    const met = new Set(ofMachine(machine).map(({ state, word }) => `${state} ${word}`));
+    const pairs = words.flatMap((word) => states.map((state) => ({ state, word })));
+    const missing = pairs.filter(({ state, word }) => !met.has(`${state} ${word}`));
+    const open = missing.filter(({ state, word }) => whyImpossible(machine, state, word) === null);
+    const broken = [...met].filter((pair) => {
+      const [state = '', word = ''] = pair.split(' ');
+      return whyImpossible(machine, state, word) !== null;
+    });
+    return [
+      `${machine}: ${pairs.length - missing.length} of ${pairs.length} pairs met, ${missing.length - open.length} cannot happen, ${open.length} are open`,
+      ...(open.length === 0
+        ? []
+        : words.flatMap((word) => {
+            const where = open.filter((pair) => pair.word === word).map(({ state }) => state);
+            return where.length === 0 ? [] : [`  ${word}: ${where.join(' ')}`];
+          })),
+      ...broken.map((pair) => `  met although it cannot happen: ${pair}`),
+    ];
+  }
+
   return {
-    noteCell(state, word) {
-      let row = cells.get(word);
-      if (row === undefined) {
-        row = new Map();
-        cells.set(word, row);
-      }
-      row.set(state, (row.get(state) ?? 0) + 1);
-    },
-    noteFault(name) {
-      faults.set(name, (faults.get(name) ?? 0) + 1);
+    noteCell: (machine, state, word) => count(cells, `${machine}|${state}|${word}`),
+    noteFault: (name) => count(faults, name),
+    noteLaw: (name) => count(laws, name),
+    figures: () => ({
+      cells: Object.fromEntries(cells),
+      faults: Object.fromEntries(faults),
+      laws: Object.fromEntries(laws),
+    }),
+    add(figures) {
+      for (const [key, times] of Object.entries(figures.cells)) count(cells, key, times);
+      for (const [key, times] of Object.entries(figures.faults)) count(faults, key, times);
+      for (const [key, times] of Object.entries(figures.laws)) count(laws, key, times);
     },
     untouched() {
-      const met = new Set([...cells.values()].flatMap((row) => [...row.keys()]));
-      const names: readonly string[] = [...chances, ...disturbances];
+      const met = new Set(ofMachine('order').map(({ state }) => state));
+      const names: readonly string[] = [...chances, ...disturbances, ...wideHappenings, ...features];
       return [
         ...orderStates.filter((state) => !met.has(state)),
         ...names.filter((name) => !faults.get(name)),
       ];
     },
     print() {
-      const words = [...cells.keys()].filter((word) => !word.startsWith('xstate.')).sort();
-      const table = [
-        ['word', ...orderStates],
-        ...words.map((word) => [
-          word,
-          ...orderStates.map((state) => String(cells.get(word)?.get(state) ?? '-')),
-        ]),
-      ];
-      const widths = ['word', ...orderStates].map((_, column) =>
-        Math.max(...table.map((row) => (row[column] ?? '').length)),
-      );
-      const lines = table.map((row) =>
-        row
-          .map((text, column) =>
-            column === 0 ? text.padEnd(widths[0] ?? 0) : text.padStart(widths[column] ?? 0),
-          )
-          .join('  '),
-      );
-      const met = words.reduce((sum, word) => sum + (cells.get(word)?.size ?? 0), 0);
-      const struck = [...faults].map(([name, count]) => `${name} ${count}`);
+      const rest = countedNames.filter((name) => !(matrixNames as readonly string[]).includes(name));
+      const struck = [...faults].map(([name, times]) => `${name} ${times}`);
+      const tried = [...laws].map(([name, times]) => `${name} ${times}`);
       return [
-        ...lines,
+        ...orderTable(),
         '',
-        `${met} of ${words.length * orderStates.length} pairs of word and state met`,
+        ...matrixNames.flatMap(summaryOf),
+        ...rest.map((name) => {
+          const met = ofMachine(name);
+          const states = new Set(met.map(({ state }) => state));
+          return `${name}: ${met.length} pairs met in ${states.size} states: ${[...states].sort().join(' ')}`;
+        }),
         `events: ${struck.join(', ')}`,
+        `laws: ${tried.join(', ')}`,
       ].join('\n');
     },
   };

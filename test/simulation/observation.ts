@@ -2,11 +2,13 @@
 import type { DeskAnswer } from '../../machines/desk.ts';
 import type { TradingState } from '../../machines/gate.machine.ts';
 import type { GateBook } from '../../machines/gate.ts';
-import type { JournalEntry } from '../../machines/journal.ts';
+import type { JournalEntry, JournalRecord } from '../../machines/journal.ts';
+import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
 import type { Order, OrderTicket } from '../../machines/order.ts';
 import type { PlaceOrder } from '../../machines/tws.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import type { Exchange } from '../../src/simulator/model.ts';
+import type { History } from './history.ts';
 
 /** One thing that happened, in order. */
 export type Observation =
@@ -15,6 +17,18 @@ export type Observation =
   | { readonly type: 'answered'; readonly requestId: string; readonly answer: DeskAnswer }
   /** bytes were handed to a socket */
   | { readonly type: 'placed'; readonly command: PlaceOrder; readonly state: TradingState }
+  /** the gate has judged new orders; `gate` is its book after that */
+  | {
+      readonly type: 'reviewed';
+      readonly requestId: string;
+      readonly isApproved: boolean;
+      readonly state: TradingState;
+      readonly gate: GateBook;
+      readonly at: number;
+      multiplierOf(instrument: string): string;
+    }
+  /** what listeners of the journal hear */
+  | { readonly type: 'announced'; readonly records: readonly JournalRecord[] }
   | { readonly type: 'durable'; readonly entry: JournalEntry; readonly seq: number }
   /** the process is gone */
   | { readonly type: 'died' }
@@ -27,15 +41,27 @@ export interface AtRest {
   /** every order that the desk or the journal knows, as clients see it */
   readonly orders: readonly Order[];
   readonly gate: GateBook;
+  /** positions and executions as the living ledger holds them */
+  readonly ledger: {
+    readonly positions: readonly PositionRow[];
+    readonly executions: readonly ExecutionRow[];
+  };
+  /** everything that ever happened in the book */
+  readonly history: History;
+  /** when the broker's day began: of what was before TWS lists nothing */
+  readonly dayStart: number;
+  /** from when to when executions of a past day may be missing, as an alert has told */
+  readonly gaps: readonly { readonly from: number; readonly to: number }[];
   /** why the runtime does not rest, in words; empty when it does */
   readonly unrest: readonly string[];
-  /** broker orders whose fate is outside what the runtime can know, by permId */
   readonly clientId: number;
 }
 
 /** One law. `hear` complains at once, `atRest` when everything has settled; each complaint is a sentence. */
 export interface Checker {
   readonly name: string;
+  /** what it wants to hear; absent: everything */
+  readonly hears?: readonly Observation['type'][];
   hear?(observation: Observation): Iterable<string>;
   atRest?(world: AtRest): Iterable<string>;
 }

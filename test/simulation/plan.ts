@@ -1,10 +1,12 @@
 /** What one seed means: who asks for what and when, what happens in the book, and what goes wrong on the way. */
 import type { OrderChange } from '../../machines/desk.ts';
+import type { GateLimits } from '../../machines/gate.ts';
 import type { OrderTicket, OrderType } from '../../machines/order.ts';
 import { seededRandom } from '../../src/simulator/shuffle.ts';
+import { firstPrice } from './markets.ts';
 
-/** Faults that strike single messages, questions or the disk, by chance: 0 never, 1 always. */
-export const chances = [
+/** Those of narrow plans: their number and order decide what a seed means. */
+const narrowChances = [
   'swallowCommand',
   'holdCommand',
   'duplicateFact',
@@ -22,6 +24,8 @@ export const chances = [
   'listSlow',
   'slowPacing',
 ] as const;
+/** Faults that strike single messages, questions or the disk, by chance: 0 never, 1 always. */
+export const chances = [...narrowChances, 'commissionRevised'] as const;
 export type Chance = (typeof chances)[number];
 
 /** Faults that happen at a time. */
@@ -91,11 +95,7 @@ export type Step =
   | { readonly kind: 'drop'; readonly at: number }
   /** `rollBack`: how far nextValidId falls */
   | { readonly kind: 'restart'; readonly at: number; readonly forMs: number; readonly rollBack: number }
-  | {
-      readonly kind: 'outage' | 'freeze' | 'clientIdInUse' | 'dialog' | 'diskFailure';
-      readonly at: number;
-      readonly forMs: number;
-    }
+  | Lasting<'outage' | 'freeze' | 'clientIdInUse' | 'dialog' | 'diskFailure'>
   | {
       readonly kind: 'severed';
       readonly at: number;
@@ -119,10 +119,75 @@ export type Step =
       readonly at: number;
       readonly code: number;
       readonly times: number;
+    }
+  | WideStep;
+
+type Lasting<K> = K extends string
+  ? { readonly kind: K; readonly at: number; readonly forMs: number }
+  : never;
+
+/** What only wide plans hold. */
+export type WideStep =
+  /** every open order of ours is cancelled, one by one, through the API */
+  | { readonly kind: 'cancelAll'; readonly at: number }
+  | { readonly kind: 'preview'; readonly at: number; readonly ticket: OrderTicket }
+  /** `cancelAfterMs` 0: the lease is given back */
+  | { readonly kind: 'lease'; readonly at: number; readonly client: string; readonly cancelAfterMs: number }
+  /** profit or loss of the day */
+  | { readonly kind: 'pnl'; readonly at: number; readonly daily: string }
+  /** somebody presses the button in TWS */
+  | { readonly kind: 'globalCancel'; readonly at: number }
+  /** the broker makes a second live order of one of ours */
+  | { readonly kind: 'twin'; readonly at: number; readonly name: string }
+  /** somebody changes an order in TWS, or another client its own */
+  | {
+      readonly kind: 'elsewhere';
+      readonly at: number;
+      readonly name: string;
+      readonly limit: number | null;
+      /** of what it was */
+      readonly share: number;
     };
+
+/** Kinds of wide steps that are things which happen, not things that are asked for. */
+export const wideHappenings = [
+  'globalCancel',
+  'twin',
+  'elsewhere',
+  'lease',
+  'pnl',
+  'preview',
+  'cancelAll',
+] as const;
+
+/** What a wide world may have; each seed has some of it. */
+export const features = [
+  'dayBoundary',
+  'closingHour',
+  'maintenance',
+  'limits',
+  'futures',
+  'combinations',
+  'leases',
+  'dailyLoss',
+  'storms',
+  'elsewhere',
+  'twins',
+  'panic',
+  'previews',
+  'children',
+  'globalCancel',
+] as const;
+export type Feature = (typeof features)[number];
 
 export interface Plan {
   readonly seed: number;
+  /** ms since the epoch */
+  readonly startsAt: number;
+  readonly calendar: 'alwaysOpen' | 'regular';
+  readonly limits: GateLimits;
+  /** what this world has beyond the narrow one */
+  readonly features: readonly Feature[];
   readonly chances: Readonly<Record<Chance, number>>;
   /** ordered by time; ms after the start */
   readonly steps: readonly Step[];
@@ -134,8 +199,17 @@ export interface Plan {
 
 export const account = 'DU1234567';
 export const symbols = ['AAPL', 'MSFT'] as const;
-export const conIds: Readonly<Record<string, number>> = { AAPL: 265598, MSFT: 272093 };
-export const firstPrice = 100;
+/** A Monday, 10:00 in New York. */
+export const mondayMorning = Date.UTC(2026, 10, 23, 15, 0);
+export const unlimited: GateLimits = {
+  maxOrderQuantity: '0',
+  maxOrderNotional: '0',
+  maxOpenOrders: 0,
+  maxOrdersPerSecond: 0,
+  priceCollarPercent: '0',
+  maxPositionNotional: '0',
+  maxDailyLoss: '0',
+};
 
 const types: readonly OrderType[] = [
   'market',
@@ -151,8 +225,8 @@ const types: readonly OrderType[] = [
   'relative',
 ];
 
-/** The plan of a seed: the same at every call. */
-export function planOf(seed: number): Plan {
+/** The narrow plan of a seed, the same at every call: stocks, one morning, no limits. Seeds that failed once keep their meaning. */
+export function narrowPlanOf(seed: number): Plan {
   const random = seededRandom(Math.imul(seed + 1, 0x9e3779b1));
   const between = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
   const oneOf = <T>(items: readonly [T, ...T[]]): T => items[Math.floor(random() * items.length)] ?? items[0];
@@ -164,8 +238,9 @@ export function planOf(seed: number): Plan {
     disturbances.map((name) => [name, random() < 0.6 ? 0 : 2 ** (random() * 6)]),
   );
   const rates = Object.fromEntries(
-    chances.map((name) => [name, random() < 0.6 ? 0 : Math.min(1, 2 ** -(1 + random() * 6))]),
-  ) as Record<Chance, number>;
+    narrowChances.map((name) => [name, random() < 0.6 ? 0 : Math.min(1, 2 ** -(1 + random() * 6))]),
+  );
+  const none = Object.fromEntries(chances.map((name) => [name, 0])) as Record<Chance, number>;
   const isQuiet = random() < 0.05;
   const lengthMs = 1_000 * 2 ** (1 + random() * 7);
   const commands = between(2, 25);
@@ -348,9 +423,11 @@ export function planOf(seed: number): Plan {
 
   return {
     seed,
-    chances: isQuiet
-      ? (Object.fromEntries(chances.map((name) => [name, 0])) as Record<Chance, number>)
-      : rates,
+    startsAt: mondayMorning,
+    calendar: 'alwaysOpen',
+    limits: unlimited,
+    features: [],
+    chances: isQuiet ? none : { ...none, ...rates },
     steps: steps.sort((a, b) => a.at - b.at),
     faultsEndAt: Math.ceil(lengthMs + 5_000),
     ending: oneOf(['leave', 'cancel', 'kill']),

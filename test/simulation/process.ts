@@ -2,8 +2,9 @@
 import { type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
 import type { DeskAnswer } from '../../machines/desk.ts';
 import { retireAfterMs } from '../../machines/desk.ts';
+import type { GateVerdict } from '../../machines/gate.machine.ts';
 import type { GateLimits } from '../../machines/gate.ts';
-import type { JournalEntry } from '../../machines/journal.ts';
+import type { JournalEntry, JournalRecord } from '../../machines/journal.ts';
 import type { Order } from '../../machines/order.ts';
 import { reconciliationMachine } from '../../machines/reconciliation.machine.ts';
 import { runtimeMachine } from '../../machines/runtime.machine.ts';
@@ -37,6 +38,11 @@ export interface LifeOptions {
   readonly onSend: (command: TwsCommand) => void;
   readonly onFact: (fact: BrokerFact) => void;
   readonly onDurable: (entries: readonly JournalEntry[], firstSeq: number) => void;
+  /** what listeners of the journal hear */
+  readonly onAnnounced: (records: readonly JournalRecord[]) => void;
+  readonly onReviewed: (requestId: string, verdict: GateVerdict) => void;
+  /** orders of this client must go */
+  readonly onLapsed: (client: string) => void;
   readonly onDied: () => void;
   /** the tree itself failed */
   readonly onFailed: (error: unknown) => void;
@@ -88,7 +94,7 @@ export function live(options: LifeOptions) {
       tidy: (isUrgent) => journal.tidy(isUrgent),
     },
     now,
-    onCommitted: () => undefined,
+    onCommitted: options.onAnnounced,
     onAppended: () => undefined,
     timers: {
       soon(callback) {
@@ -151,6 +157,12 @@ export function live(options: LifeOptions) {
   root.on('answered', ({ requestId, answer }) => {
     if (isAlive) options.onAnswered(requestId, answer);
   });
+  root.on('reviewed', ({ requestId, verdict }) => {
+    if (isAlive) options.onReviewed(requestId, verdict);
+  });
+  root.on('lease.lapsed', ({ client }) => {
+    if (isAlive) options.onLapsed(client);
+  });
   root.subscribe({
     error(error) {
       if (isAlive) options.onFailed(error);
@@ -169,7 +181,9 @@ export function live(options: LifeOptions) {
   };
   clock.setTimeout(sweep, sweepEveryMs);
 
-  const child = <Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'reconciliation'>(id: Id) => {
+  const child = <Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'reconciliation' | 'withdrawal' | 'audit'>(
+    id: Id,
+  ) => {
     const actor = root.getSnapshot().children[id];
     if (!actor) throw new Error(`the ${id} is not running`);
     return actor;

@@ -2,9 +2,16 @@
 import { fromCallback, fromPromise } from 'xstate';
 import type { AskedList, ListKind } from '../../machines/reconciliation.machine.ts';
 import type { SessionCommand, SessionInput, SessionReport } from '../../machines/tws.machine.ts';
-import type { BrokerFact, CancelOrder, PlaceOrder, TwsCommand } from '../../machines/tws.ts';
+import type {
+  BrokerFact,
+  CancelOrder,
+  OrderNoteDisposition,
+  PlaceOrder,
+  TwsCommand,
+} from '../../machines/tws.ts';
 import type { VirtualClock } from '../../src/simulator/clock.ts';
 import { createPacer, defaultPacing, type PacingOptions } from '../../src/tws/pacing.ts';
+import { dayOf } from '../../src/tws/times.ts';
 import type { Client, ListAnswer, ListName, Tws, TwsWord } from './tws.ts';
 
 export interface SessionOptions {
@@ -27,7 +34,10 @@ interface Question {
   finish(answer: ListAnswer): void;
 }
 
+const takesNewId: ReadonlySet<OrderNoteDisposition> = new Set(['duplicateOrderId', 'parentUnknown']);
 const listDeadlineMs = 10_000;
+/** in whose days TWS lists executions */
+const brokerZone = 'US/Eastern';
 
 /** One message in a second and no lanes: much waits, and much is withheld when the session ends. */
 const slowPacing: PacingOptions = {
@@ -125,6 +135,7 @@ export function createSessions(options: SessionOptions) {
             if (!options.onFact(fact)) return;
             report(fact);
             if (!isOver) hearList(word);
+            if (fact.type === 'broker.orderNoted' && takesNewId.has(fact.disposition)) askForId();
             return;
           }
           default:
@@ -132,6 +143,13 @@ export function createSessions(options: SessionOptions) {
         }
       },
     };
+
+    /** Whoever wants to try again needs an id that TWS takes. */
+    function askForId(): void {
+      if (isOver || !isAlive()) return;
+      const send = (): void => tws.tellNextId(client);
+      pacer.submit({ lane: 'control', key: 'order-id', send, withhold: () => undefined });
+    }
 
     function end(reason: string): void {
       if (isOver) return;
@@ -265,7 +283,8 @@ export function createSessions(options: SessionOptions) {
       if (list === undefined) throw new Error('no list was asked for');
       const since = clock.now();
       ask(list, (answer) => {
-        const data: AskedList = { since, snapshot: answer };
+        const day = list === 'executions' ? dayOf(since, brokerZone) : null;
+        const data: AskedList = { since, snapshot: answer, day };
         if (isAlive() && self.getSnapshot().status === 'active')
           self.send({ type: 'xstate.promise.resolve', data });
       });

@@ -1,19 +1,22 @@
 /**
- * Plays many seeds: `node test/simulation/simulate.ts [--seeds 1000] [--from 0] [--seed n] [--failures 3] [--verbose]`.
- * Each failing seed is shrunk and printed. Exit code 1 when any failed.
+ * Plays many seeds: `node test/simulation/simulate.ts [--seeds 1000] [--from 0] [--workers 1] [--seed n] [--failures 3]
+ * [--narrow] [--no-shrink] [--verbose]`. Failing seeds are shrunk and printed, `--failures` of them in each chunk of 25.
+ * A seed gives the same history whatever it is played beside. Exit code 1 when any failed.
  */
 import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { createCoverage } from './coverage.ts';
-import { planOf } from './plan.ts';
-import { shrink } from './shrink.ts';
+import { planOfSeed, playTask, type Task, type TaskResult } from './players.ts';
 import { play } from './world.ts';
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '0' },
+    workers: { type: 'string', default: '1' },
     seed: { type: 'string' },
     failures: { type: 'string', default: '3' },
+    narrow: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
   },
@@ -30,41 +33,82 @@ const count = (name: string, text: string): number => {
   return value;
 };
 
+const seedsPerTask = 25;
+/** Most of what a run makes is garbage at once: a small nursery is swept too often. */
+const nurseryMb = 64;
+
+const isNarrow = values.narrow;
 const first = count('from', values.seed ?? values.from);
 const seeds = values.seed === undefined ? count('seeds', values.seeds) : 1;
-const failuresMax = count('failures', values.failures);
+const workers = Math.min(count('workers', values.workers), 64);
+let storiesLeft = values['no-shrink'] ? 0 : count('failures', values.failures);
 const coverage = createCoverage();
 const begun = performance.now();
-const failing: number[] = [];
 const laws = new Map<string, number[]>();
+let played = 0;
+let failing = 0;
+let cpuMs = 0;
 
-for (let seed = first; seed < first + seeds; seed += 1) {
-  const plan = planOf(seed);
-  const run = play(plan, coverage);
-  if (values.verbose && seeds === 1) for (const line of run.trace) out(line);
-  else if (values.verbose && (seed + 1) % 1_000 === 0)
-    out(`${seed + 1 - first} seeds, ${failing.length} failed`);
-  const [failure] = run.failures;
-  if (failure === undefined) continue;
-  failing.push(seed);
-  laws.set(failure.checker, [...(laws.get(failure.checker) ?? []), seed]);
-  out(`seed ${seed} breaks "${failure.checker}": ${failure.message}`);
-  if (failing.length > failuresMax || values['no-shrink']) continue;
-  const shrunk = shrink(plan, failure.checker);
-  const { steps, chances } = shrunk.plan;
-  const faults = Object.entries(chances).filter(([, rate]) => rate > 0);
-  out(
-    `  after ${shrunk.plays} plays: ${steps.length} of ${plan.steps.length} steps, ${faults.length} chances`,
+function* tasks(): Generator<Task> {
+  for (let from = first; from < first + seeds; from += seedsPerTask) {
+    const left = Math.min(seedsPerTask, first + seeds - from);
+    yield { first: from, count: left, isNarrow, shrinks: storiesLeft > 0 };
+  }
+}
+
+function take(result: TaskResult): void {
+  coverage.add(result.coverage);
+  played += result.task.count;
+  cpuMs += result.cpuMs;
+  for (const { seed, failure, story } of result.failed) {
+    failing += 1;
+    laws.set(failure.checker, [...(laws.get(failure.checker) ?? []), seed]);
+    out(`seed ${seed} breaks "${failure.checker}": ${failure.message}`);
+    if (storiesLeft === 0) continue;
+    storiesLeft -= 1;
+    for (const line of story) out(`  ${line}`);
+  }
+  if (values.verbose && played % 1_000 < result.task.count) out(`${played} seeds, ${failing} failed`);
+}
+
+/** Each thread asks for the next chunk when it has done one. */
+function playWith(worker: Worker, pending: Iterator<Task>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const next = (): void => {
+      const { value, done } = pending.next();
+      if (done === true) void worker.terminate().then(() => resolve());
+      else worker.postMessage(value);
+    };
+    worker.on('message', (result: TaskResult) => {
+      take(result);
+      next();
+    });
+    worker.on('error', reject);
+    next();
+  });
+}
+
+if (values.verbose && seeds === 1)
+  for (const line of play(planOfSeed(first, isNarrow), createCoverage()).trace) out(line);
+
+const pending = tasks();
+if (workers <= 1) for (const task of pending) take(playTask(task));
+else {
+  const threads = Array.from(
+    { length: workers },
+    () =>
+      new Worker(new URL('worker.ts', import.meta.url), {
+        resourceLimits: { maxYoungGenerationSizeMb: nurseryMb },
+      }),
   );
-  for (const [name, rate] of faults) out(`  ${name} ${rate.toFixed(3)}`);
-  for (const line of shrunk.run.trace) out(`  ${line}`);
+  await Promise.all(threads.map((worker) => playWith(worker, pending)));
 }
 
 const seconds = (performance.now() - begun) / 1_000;
 out(coverage.print());
 out(
-  `${seeds} seeds in ${seconds.toFixed(1)} s (${((seconds * 1_000) / seeds).toFixed(1)} ms each), ${failing.length} failed`,
+  `${seeds} seeds in ${seconds.toFixed(1)} s (${(cpuMs / seeds).toFixed(1)} ms of a core each), ${failing} failed`,
 );
 for (const [law, broken] of laws)
-  out(`  ${law}: ${broken.slice(0, 20).join(' ')}${broken.length > 20 ? ' ...' : ''}`);
-process.exitCode = failing.length > 0 ? 1 : 0;
+  out(`  ${law}: ${broken.slice(0, 20).join(' ')}${broken.length > 20 ? ` ... (${broken.length})` : ''}`);
+process.exitCode = failing > 0 ? 1 : 0;

@@ -1,24 +1,28 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createCoverage } from './coverage.ts';
-import { planOf } from './plan.ts';
-import { shrink } from './shrink.ts';
+import { planOfSeed, storyOf } from './players.ts';
+import { planOf } from './widening.ts';
 import { play } from './world.ts';
 
 const seeds = 500;
-/** Seeds that failed once, one in each line, with what they showed. */
+/** Seeds that failed once, one in each line, with what they showed; `narrow` ones are played without what makes plans wide. */
 const formerFailures = readFileSync(new URL('seeds.txt', import.meta.url), 'utf8')
   .split('\n')
-  .flatMap((line) => /^\d+/.exec(line)?.[0] ?? [])
-  .map(Number);
+  .flatMap((line) => {
+    const [, seed, narrow] = /^(\d+)( narrow)?:/.exec(line) ?? [];
+    return seed === undefined ? [] : [{ seed: Number(seed), isNarrow: narrow !== undefined }];
+  });
 
 /** Empty when every law holds; otherwise the smallest story that breaks one. */
-function story(seed: number): string {
-  const plan = planOf(seed);
+function story(seed: number, isNarrow = false): string {
+  const plan = planOfSeed(seed, isNarrow);
+  for (const feature of plan.features) coverage.noteFault(feature);
   const [failure] = play(plan, coverage).failures;
   if (failure === undefined) return '';
-  const { run } = shrink(plan, failure.checker);
-  return [`seed ${seed} breaks "${failure.checker}": ${failure.message}`, ...run.trace].join('\n');
+  return [`seed ${seed} breaks "${failure.checker}": ${failure.message}`, ...storyOf(plan, failure)].join(
+    '\n',
+  );
 }
 const coverage = createCoverage();
 
@@ -33,7 +37,7 @@ describe('the whole tree, the venue and everything between them on one clock', (
 
   it('keeps every law where one was broken before', { timeout: 120_000 }, () => {
     expect(formerFailures.length).toBeGreaterThan(0);
-    for (const seed of formerFailures) expect(story(seed)).toBe('');
+    for (const { seed, isNarrow } of formerFailures) expect(story(seed, isNarrow)).toBe('');
   });
 
   it(`keeps every law in ${seeds} worlds`, { timeout: 240_000 }, () => {
@@ -43,6 +47,6 @@ describe('the whole tree, the venue and everything between them on one clock', (
   it('has met orders in every open state, and every fault', () => {
     const summary = coverage.print();
     expect(coverage.untouched()).toEqual([]);
-    expect(summary).toContain('pairs of word and state met');
+    expect(summary).not.toContain('met although it cannot happen');
   });
 });

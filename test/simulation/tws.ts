@@ -106,6 +106,9 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
       say(word, dice.between('lateCommission', 500, 40_000));
       return;
     }
+    // First a figure that is corrected at once by another report of the same execution.
+    if (!isAnswer && fact.type === 'broker.commissioned' && dice.strikes('commissionRevised'))
+      say({ kind: 'fact', fact: { ...fact, commission: '0.01' }, question });
     const isDelayed = !isAnswer && dice.strikes('delayFact');
     say(word, isDelayed ? dice.between('delayFact', 20, 6_000) : 0);
     if (dice.strikes('duplicateFact')) {
@@ -311,6 +314,9 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
       }
       takenAt = Math.max(takenAt, clock.now() + dice.between('latency', 0, 8));
       after(takenAt - clock.now(), run);
+    },
+    tellNextId(client: Client): void {
+      if (line?.client === client) say({ kind: 'nextValidId', orderId: orderIds.next(client.clientId) });
     },
     probe(client: Client): void {
       if (line?.client === client) say({ kind: 'time' });

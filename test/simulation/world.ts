@@ -1,21 +1,27 @@
 /** One seed played from the first event to rest, on one clock: what happened, in order, and what was wrong with it. */
 import type { AnyActorRef, InspectionEvent } from 'xstate';
+import type { Submission } from '../../machines/desk.ts';
 import { isClosed } from '../../machines/evidence.ts';
 import type { TradingState } from '../../machines/gate.machine.ts';
 import type { JournalEntry } from '../../machines/journal.ts';
+import { positionRow } from '../../machines/ledger.ts';
 import { entries } from '../../machines/lookup.ts';
 import type { Order, OrderTicket } from '../../machines/order.ts';
 import type { BrokerFact, TwsCommand } from '../../machines/tws.ts';
 import { openJournal } from '../../src/journal/journal.ts';
 import { VirtualClock } from '../../src/simulator/clock.ts';
 import { createExchange } from '../../src/simulator/exchange/exchange.ts';
-import { toContract } from './broker-words.ts';
+import { dayOf } from '../../src/tws/times.ts';
 import { checkers as allCheckers } from './checkers/checkers.ts';
-import type { Coverage } from './coverage.ts';
+import { type Coverage, isMatrixName, stateOf } from './coverage.ts';
 import { createDice } from './dice.ts';
+import { createHappenings } from './happenings.ts';
+import { writeHistory } from './history.ts';
+import { combination, firstPrice, future, type MarketRow, stocks } from './markets.ts';
 import type { AtRest, Observation } from './observation.ts';
-import { account, conIds, firstPrice, type Plan, type Step, symbols } from './plan.ts';
+import { account, type Plan, type Step } from './plan.ts';
 import { clientId, type Life, live } from './process.ts';
+import { tellBook, tellCommand, tellEntry, tellFact } from './telling.ts';
 import { createTws } from './tws.ts';
 
 export interface Failure {
@@ -29,8 +35,6 @@ export interface Run {
   readonly trace: readonly string[];
 }
 
-/** A Monday, 10:00 in New York. */
-const startMs = Date.UTC(2026, 10, 23, 15, 0);
 const restDeadlineMs = 20 * 60_000;
 const glanceMs = 10_000;
 const mutedAfterMs = 130_000;
@@ -38,25 +42,15 @@ const mutedAfterMs = 130_000;
 const afterglowMs = 65_000;
 const failuresMax = 20;
 
-const unlimited = {
-  maxOrderQuantity: '0',
-  maxOrderNotional: '0',
-  maxOpenOrders: 0,
-  maxOrdersPerSecond: 0,
-  priceCollarPercent: '0',
-  maxPositionNotional: '0',
-  maxDailyLoss: '0',
-};
-
 export function play(plan: Plan, coverage: Coverage): Run {
-  const clock = new VirtualClock(startMs);
+  const clock = new VirtualClock(plan.startsAt);
   const trace: string[] = [];
   const failures: Failure[] = [];
   const checkers = allCheckers();
   let isMuted = false;
   const note = (topic: string, text: string): void => {
     if (isMuted && topic === 'hear') return;
-    const seconds = (clock.now() - startMs) / 1_000;
+    const seconds = (clock.now() - plan.startsAt) / 1_000;
     trace.push(`${seconds.toFixed(3).padStart(9)}  ${topic.padEnd(8)} ${text}`);
   };
   const complain = (checker: string, message: string): void => {
@@ -65,7 +59,9 @@ export function play(plan: Plan, coverage: Coverage): Run {
   };
   const observe = (observation: Observation): void => {
     for (const checker of checkers) {
-      for (const message of checker.hear?.(observation) ?? []) complain(checker.name, message);
+      if (!checker.hear || checker.hears?.includes(observation.type) === false) continue;
+      coverage.noteLaw(checker.name);
+      for (const message of checker.hear(observation)) complain(checker.name, message);
     }
   };
 
@@ -74,34 +70,21 @@ export function play(plan: Plan, coverage: Coverage): Run {
     clock,
     seed: plan.seed,
     accounts: [account],
+    calendar: plan.calendar,
     tickIntervalMs: 3_600_000,
     startingCash: 1e9,
     latencyMs: { min: 1, max: 10 },
   });
-  const pin = (symbol: string, bid: number, ask: number): void =>
-    exchange.script.pin(conIds[symbol] ?? 0, { bid, ask, last: bid, bidSize: 10_000, askSize: 10_000 });
-  for (const symbol of symbols) pin(symbol, firstPrice - 0.02, firstPrice + 0.02);
+  const pin = (market: MarketRow, bid: number, ask: number): void => {
+    if (market.conId !== null)
+      exchange.script.pin(market.conId, { bid, ask, last: bid, bidSize: 10_000, askSize: 10_000 });
+  };
+  for (const market of [...stocks, future]) pin(market, firstPrice - market.tick, firstPrice + market.tick);
   exchange.onEvent((event) => {
-    switch (event.type) {
-      case 'openOrder':
-        return;
-      case 'orderStatus': {
-        const { order } = event;
-        return note(
-          'book',
-          `#${order.request.orderId} ${order.request.orderRef || '-'} perm ${order.permId} ${order.status}` +
-            ` ${order.filled}/${order.request.totalQuantity}${order.whyHeld ? ` held: ${order.whyHeld}` : ''}`,
-        );
-      }
-      case 'execution': {
-        const { execId, shares, price, permId, side, contract } = event.execution;
-        return note('book', `${execId} ${side} ${shares} ${contract.symbol} at ${price} of perm ${permId}`);
-      }
-      case 'orderError':
-        return note('book', `#${event.orderId} error ${event.code}: ${event.text.slice(0, 60)}`);
-      default:
-    }
+    const text = tellBook(event);
+    if (text !== null) note('book', text);
   });
+  const history = writeHistory(exchange);
   const tws = createTws({ clock, exchange, dice, trace: note });
   const journal = openJournal(':memory:');
 
@@ -113,86 +96,24 @@ export function play(plan: Plan, coverage: Coverage): Run {
   let requests = 0;
   let lives = 0;
   let wasSlow = false;
-  const externals = new Map<string, number>();
   /** requests whose answer is owed, with what they asked */
   const owed = new Map<string, readonly OrderTicket[]>();
   const asked = new Map<string, readonly OrderTicket[]>();
 
   const say = (command: TwsCommand) => {
-    switch (command.type) {
-      case 'tws.place': {
-        const { orderId, ticket, parentOrderId, modification } = command;
-        note(
-          'send',
-          `${modification ? 'modify' : 'place'} #${orderId} ${ticket.clientOrderId} ${ticket.side} ${ticket.quantity}` +
-            ` ${ticket.instrument} ${ticket.type} ${ticket.limitPrice ?? ''}/${ticket.stopPrice ?? ''}` +
-            `${parentOrderId ? ` child of #${parentOrderId}` : ''}${ticket.transmit ? '' : ' (not transmitted)'}`,
-        );
-        observe({ type: 'placed', command, state: trading });
-        return;
-      }
-      case 'tws.cancel':
-        return note('send', `cancel #${command.orderId} ${command.clientOrderId}`);
-      case 'tws.cancelAll':
-        note('send', 'cancel all');
-    }
+    note('send', tellCommand(command));
+    if (command.type === 'tws.place') observe({ type: 'placed', command, state: trading });
   };
 
   const hearFact = (fact: BrokerFact) => {
-    switch (fact.type) {
-      case 'broker.orderSeen':
-        return note(
-          'hear',
-          `openOrder #${fact.ids.orderId} ${fact.ids.orderRef} perm ${fact.ids.permId} ${fact.status}` +
-            ` ${fact.terms.quantity} ${fact.terms.limitPrice ?? ''}`,
-        );
-      case 'broker.statusSeen':
-        return note(
-          'hear',
-          `orderStatus #${fact.ids.orderId} perm ${fact.ids.permId} ${fact.status} filled ${fact.filled}` +
-            `${fact.heldBecause ? ` held: ${fact.heldBecause}` : ''}`,
-        );
-      case 'broker.executed':
-        return note(
-          'hear',
-          `execution ${fact.execution.execId} of #${fact.ids.orderId} ${fact.ids.orderRef}: ${fact.execution.quantity}`,
-        );
-      case 'broker.commissioned':
-        return note('hear', `commission of ${fact.execId}: ${fact.commission}`);
-      case 'broker.orderNoted':
-        return note('hear', `error ${fact.code} on #${fact.orderId}: ${fact.message.slice(0, 60)}`);
-      case 'broker.completedSeen':
-        return note(
-          'hear',
-          `completed ${fact.ids.orderRef} perm ${fact.ids.permId} ${fact.status} filled ${fact.filled}`,
-        );
-      case 'broker.positionSeen':
-        return note('hear', `position ${fact.contract.symbol} ${fact.quantity}`);
-      case 'broker.orderIdGranted':
-    }
+    const text = tellFact(fact);
+    if (text !== '') note('hear', text);
   };
 
-  const describe = (entry: JournalEntry): string => {
-    switch (entry.kind) {
-      case 'order': {
-        const { fact, order } = entry;
-        const reason = 'reason' in fact && fact.reason ? ` (${fact.reason.code})` : '';
-        return `${fact.type} ${fact.clientOrderId} -> ${order.state} ${order.filledQuantity}/${order.quantity}${reason}`;
-      }
-      case 'position':
-        return `position ${entry.position.instrument} ${entry.position.quantity}${entry.position.confirmed ? '' : ' unconfirmed'}`;
-      case 'execution':
-        return `${entry.event} ${entry.execution.execId} ${entry.execution.quantity}`;
-      case 'trading':
-        return `trading ${entry.state}`;
-      case 'withdrawal':
-        return `withdrawals owed: ${entry.standing.owed.map((each) => each.clientOrderId).join(' ')}`;
-      case 'health':
-      case 'alert':
-        return `${entry.kind} ${entry.event}`;
-      default:
-        return String(entry.kind);
-    }
+  const gaps: { readonly from: number; readonly to: number }[] = [];
+  const noteGap = (detail: Readonly<Record<string, unknown>>): void => {
+    const { from, to } = (detail.evidence ?? {}) as { readonly from?: string; readonly to?: string };
+    gaps.push({ from: Date.parse(from ?? ''), to: Date.parse(to ?? '') });
   };
 
   const states = new Map<string, string>();
@@ -200,17 +121,23 @@ export function play(plan: Plan, coverage: Coverage): Run {
   const noteCell = (entry: JournalEntry): void => {
     if (entry.kind !== 'order') return;
     const { clientOrderId, state } = entry.order;
-    coverage.noteCell(states.get(clientOrderId) ?? 'reviewing', entry.fact.type);
+    coverage.noteCell('order', states.get(clientOrderId) ?? 'reviewing', entry.fact.type);
     states.set(clientOrderId, state);
   };
 
   const inspect = (event: InspectionEvent): void => {
     if (event.type !== '@xstate.event') return;
     const actor = event.actorRef as AnyActorRef;
-    if (!actor.id.startsWith('order:')) return;
-    const snapshot = actor.getSnapshot();
-    if (snapshot?.context?.replaying) return;
-    coverage.noteCell(String(snapshot?.context?.order?.state ?? 'unborn'), event.event.type);
+    const { type } = event.event;
+    if (actor.id.startsWith('order:')) {
+      const snapshot = actor.getSnapshot();
+      if (snapshot?.context?.replaying) return;
+      const order = snapshot?.context?.order;
+      if (order !== undefined) coverage.noteCell('order', String(order.state), type);
+    } else if (isMatrixName(actor.id)) {
+      const snapshot = actor.getSnapshot();
+      if (snapshot?.status === 'active') coverage.noteCell(actor.id, stateOf(actor.id, snapshot.value), type);
+    }
   };
 
   function bear(): Life {
@@ -223,7 +150,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
       clock,
       tws,
       journal,
-      limits: unlimited,
+      limits: plan.limits,
       life: lives,
       seed: plan.seed,
       isPacingSlow: wasSlow,
@@ -244,11 +171,27 @@ export function play(plan: Plan, coverage: Coverage): Run {
       onFact: hearFact,
       onDurable(written, firstSeq) {
         for (const [index, entry] of written.entries()) {
-          note('durable', describe(entry));
+          note('durable', tellEntry(entry));
           noteCell(entry);
           if (entry.kind === 'trading') latched = entry.state;
+          if (entry.kind === 'alert' && entry.detail.code === 'executions-gap') noteGap(entry.detail);
           observe({ type: 'durable', entry, seq: firstSeq + index });
         }
+      },
+      onAnnounced: (records) => observe({ type: 'announced', records }),
+      onReviewed(requestId, { verdict }) {
+        if (!asked.has(requestId)) return;
+        const gate = life.child('gate').getSnapshot().context;
+        const isApproved = verdict === 'approved';
+        const at = clock.now();
+        observe({ type: 'reviewed', requestId, isApproved, state: trading, gate, at, multiplierOf });
+      },
+      onLapsed(client) {
+        note('process', `the lease of ${client || 'nobody in particular'} lapsed`);
+        withdraw(
+          allOrders().filter((order) => (order.client ?? '') === client),
+          'lease-lapsed',
+        );
       },
       onDied() {
         note('process', `life ${lives} ended`);
@@ -268,16 +211,23 @@ export function play(plan: Plan, coverage: Coverage): Run {
 
   let rebirthMs = 1_000;
   let life: Life = bear();
+  const happenings = createHappenings({
+    clock,
+    exchange,
+    tws,
+    pin,
+    note,
+    isOver: () => isCalm,
+    failDisk(isFailing) {
+      isDiskFailing = isFailing;
+    },
+  });
+  const befall = happenings.befall;
 
   const nextRequest = (): string => {
     requests += 1;
     return `r${requests}`;
   };
-
-  const permIdOf = (name: string): number | undefined =>
-    externals.get(name) ??
-    exchange.openOrders().find(({ request }) => request.orderRef === name && request.clientId === clientId)
-      ?.permId;
 
   function askAgain(tickets: readonly OrderTicket[]): void {
     clock.setTimeout(
@@ -296,11 +246,10 @@ export function play(plan: Plan, coverage: Coverage): Run {
     owed.set(requestId, tickets);
     asked.set(requestId, tickets);
     observe({ type: 'asked', requestId, tickets });
-    const mark = { bid: firstPrice, ask: firstPrice, last: firstPrice, close: firstPrice, at: clock.now() };
     life.send({
       type: 'order.submit',
       requestId,
-      submissions: tickets.map((ticket) => ({ ticket, mark, multiplier: '1' })),
+      submissions: tickets.map((ticket) => ({ ticket, ...pricesOf(ticket.instrument) })),
       at: clock.now(),
     });
   }
@@ -320,17 +269,43 @@ export function play(plan: Plan, coverage: Coverage): Run {
     life.send({ type, reason: { code: 'operator', message: 'asked' }, at: clock.now() });
   }
 
+  /** Demands that those of them that are ours and open go. */
+  function withdraw(orders: readonly Order[], why: string): readonly Order[] {
+    const doomed = orders.filter((order) => order.origin === 'api' && !isClosed(order));
+    const clientOrderIds = doomed.map(({ clientOrderId }) => clientOrderId);
+    if (doomed.length > 0) life.send({ type: 'withdrawal.demand', clientOrderIds, why, at: clock.now() });
+    return doomed;
+  }
+
+  function cancelAll(): readonly Order[] {
+    const doomed = allOrders().filter((order) => order.origin === 'api' && !isClosed(order));
+    for (const { clientOrderId } of doomed) cancel(clientOrderId);
+    return doomed;
+  }
+
   /** As the kill switch does it. */
   function kill(): void {
     if (!life.isAlive) return;
     switchTrading('halted');
-    const doomed = allOrders().filter((order) => order.origin === 'api' && !isClosed(order));
-    for (const { clientOrderId } of doomed) cancel(clientOrderId);
-    if (doomed.length > 0) {
-      const clientOrderIds = doomed.map((order) => order.clientOrderId);
-      life.send({ type: 'withdrawal.demand', clientOrderIds, why: 'kill', at: clock.now() });
-    }
-    life.send({ type: 'tws.cancelAll' });
+    withdraw(cancelAll(), 'kill');
+    if (life.isAlive) life.send({ type: 'tws.cancelAll' });
+  }
+
+  function askForPreview(ticket: OrderTicket): void {
+    if (!life.isAlive) return;
+    const before = JSON.stringify(life.child('gate').getSnapshot().context.exposures);
+    life.send({
+      type: 'gate.review',
+      requestId: nextRequest(),
+      questions: [{ ticket, ...pricesOf(ticket.instrument) }],
+      replaces: null,
+      preview: true,
+      at: clock.now(),
+    });
+    const { nextOrderId } = life.child('desk').getSnapshot().context;
+    life.send({ type: 'desk.raiseOrderId', orderId: nextOrderId + 1 });
+    if (JSON.stringify(life.child('gate').getSnapshot().context.exposures) !== before)
+      complain('previews change nothing', `the preview of ${ticket.clientOrderId} reserved something`);
   }
 
   const allOrders = (): readonly Order[] => {
@@ -341,16 +316,6 @@ export function play(plan: Plan, coverage: Coverage): Run {
       .sort((a, b) => (a.clientOrderId < b.clientOrderId ? -1 : 1));
   };
 
-  /** Levers of the book complain about orders that are gone; a plan cannot know. */
-  function lever(run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      note('book', `nothing: ${error.message}`);
-    }
-  }
-
   function act(step: Step) {
     switch (step.kind) {
       case 'submit':
@@ -360,6 +325,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
       case 'modify': {
         note('ask', `modify ${step.name} ${JSON.stringify(step.change)}`);
         if (!life.isAlive) return;
+        const order = life.order(step.name);
         const requestId = nextRequest();
         owed.set(requestId, []);
         return life.send({
@@ -368,10 +334,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
           clientOrderId: step.name,
           change: step.change,
           ifVersion: null,
-          market: {
-            mark: { bid: firstPrice, ask: firstPrice, last: null, close: null, at: clock.now() },
-            multiplier: '1',
-          },
+          market: pricesOf(order?.instrument ?? 'AAPL'),
           at: clock.now(),
         });
       }
@@ -386,117 +349,35 @@ export function play(plan: Plan, coverage: Coverage): Run {
       case 'open':
         note('ask', step.kind);
         return switchTrading(step.kind === 'halt' ? 'halted' : step.kind === 'reduce' ? 'reducing' : 'open');
+      case 'cancelAll':
+        note('ask', 'cancel all of ours');
+        coverage.noteFault(step.kind);
+        if (life.isAlive) cancelAll();
+        return;
+      case 'preview':
+        note('ask', `preview ${step.ticket.side} ${step.ticket.quantity} ${step.ticket.instrument}`);
+        coverage.noteFault(step.kind);
+        return askForPreview(step.ticket);
+      case 'lease': {
+        const { client, cancelAfterMs } = step;
+        note('ask', `lease of ${client || 'nobody in particular'}: ${cancelAfterMs} ms`);
+        coverage.noteFault(step.kind);
+        const at = clock.now();
+        if (cancelAfterMs === 0) return life.send({ type: 'lease.release', client, at });
+        return life.send({ type: 'lease.renew', client, cancelAfterMs, at });
+      }
+      case 'pnl':
+        note('event', `the day's profit is ${step.daily}`);
+        coverage.noteFault(step.kind);
+        return life.send({ type: 'gate.pnlNoted', account, daily: step.daily });
+      case 'crash':
+        coverage.noteFault(step.kind);
+        note('event', `crash at ${step.point} ${step.count}`);
+        rebirthMs = step.forMs;
+        return life.kill(step.point, step.count, step.isTailKept);
       default:
         coverage.noteFault(step.kind);
         return befall(step);
-    }
-  }
-
-  function befall(
-    step: Exclude<
-      Step,
-      { kind: 'submit' | 'repeat' | 'modify' | 'cancel' | 'kill' | 'halt' | 'reduce' | 'open' }
-    >,
-  ) {
-    const { at: _, kind, ...rest } = step;
-    note('event', `${kind} ${JSON.stringify(rest)}`);
-    const later = (ms: number, run: () => void): void => {
-      clock.setTimeout(() => {
-        if (!isCalm) run();
-      }, ms);
-    };
-    switch (step.kind) {
-      case 'quote':
-        pin(step.symbol, step.bid, step.ask);
-        exchange.script.setLiquidity(conIds[step.symbol] ?? 0, step.liquidity);
-        return;
-      case 'fill':
-        return lever(() => {
-          const order = exchange.openOrders().find(({ permId }) => permId === permIdOf(step.name));
-          if (order === undefined) return;
-          const shares = Math.max(1, Math.round(order.remaining * step.share));
-          exchange.script.fill(order.permId, Math.min(shares, order.remaining), firstPrice);
-        });
-      case 'correct':
-        return lever(() => {
-          const current = newest(exchange);
-          const chosen = current[Math.floor(step.pick * current.length)];
-          if (chosen === undefined) return;
-          const change =
-            step.how === 'bust'
-              ? { shares: 0 }
-              : step.how === 'price'
-                ? { price: chosen.price + 0.5 }
-                : { shares: Math.max(1, Math.floor(chosen.shares / 2)) };
-          exchange.script.correct(chosen.execId, change);
-        });
-      case 'end':
-        return lever(() => {
-          const permId = permIdOf(step.name);
-          if (permId === undefined) return;
-          if (step.how !== 'Held') return exchange.script.end(permId, step.how);
-          exchange.script.end(permId, 'Inactive', {
-            whyHeld: 'locate',
-            code: 404,
-            text: 'shares are located',
-          });
-          later(5_000, () => lever(() => exchange.script.unhold(permId)));
-        });
-      case 'external':
-        return lever(() => {
-          const order = exchange.script.external({
-            clientId: step.clientId,
-            orderId: step.clientId === 0 ? 0 : Number(step.name.slice(1)) + 1,
-            contract: toContract({
-              symbol: step.symbol,
-              secType: 'STK',
-              exchange: 'SMART',
-              currency: 'USD',
-            }),
-            action: step.action,
-            totalQuantity: step.quantity,
-            orderType: step.limit === null ? 'MKT' : 'LMT',
-            lmtPrice: step.limit,
-            tif: 'GTC',
-            account,
-          });
-          externals.set(step.name, order.permId);
-        });
-      case 'liquidate':
-        return lever(() => exchange.script.liquidate(account, conIds[step.symbol] ?? 0));
-      case 'setPosition':
-        return exchange.script.setPosition(account, conIds[step.symbol] ?? 0, step.quantity, firstPrice);
-      case 'drop':
-        return tws.drop();
-      case 'restart':
-        tws.goDown();
-        tws.forget(step.rollBack);
-        return later(step.forMs, () => tws.comeUp());
-      case 'outage':
-        tws.goDown();
-        return later(step.forMs, () => tws.comeUp());
-      case 'freeze':
-        tws.freeze(true);
-        return later(step.forMs, () => tws.freeze(false));
-      case 'clientIdInUse':
-        tws.holdClientId(clock.now() + step.forMs);
-        return tws.drop();
-      case 'severed':
-        tws.lose(step.policy);
-        return later(step.forMs, () => tws.restore(step.replay, step.dataLost));
-      case 'dialog':
-        tws.openDialog();
-        return later(step.forMs, () => tws.closeDialog());
-      case 'crash':
-        rebirthMs = step.forMs;
-        return life.kill(step.point, step.count, step.isTailKept);
-      case 'diskFailure':
-        isDiskFailing = true;
-        return later(step.forMs, () => {
-          isDiskFailing = false;
-        });
-      case 'rejectNext':
-        return exchange.script.rejectNext(step.code, 'Order rejected - reason:asked for', step.times);
     }
   }
 
@@ -507,14 +388,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
     dice.calm();
     isDiskFailing = false;
     life.defuse();
-    exchange.script.rejectNext(0, '', 0);
-    tws.comeUp();
-    tws.holdClientId(0);
-    tws.freeze(false);
-    tws.restore('events', true);
-    tws.closeDialog();
-    for (const { permId, whyHeld } of exchange.openOrders())
-      if (whyHeld !== '') lever(() => exchange.script.unhold(permId));
+    happenings.end();
   }
 
   function unrest(): string[] {
@@ -530,6 +404,16 @@ export function play(plan: Plan, coverage: Coverage): Run {
       }
     }
     for (const requestId of owed.keys()) reasons.push(`${requestId} has no answer`);
+    const { owed: leaving, leases } = life.child('withdrawal').getSnapshot().context;
+    for (const { clientOrderId, why } of leaving) reasons.push(`${clientOrderId} still has to go (${why})`);
+    for (const { client, expiresAt } of leases)
+      if (expiresAt < clock.now()) reasons.push(`the lease of ${client || 'nobody'} has run out and stands`);
+    const { operations, refused } = life.child('desk').getSnapshot().context;
+    for (const [requestId, { kind, ids }] of Object.entries(operations))
+      reasons.push(`${requestId} is still at its ${kind} of ${ids.join(' ')}`);
+    for (const { clientOrderId } of refused) reasons.push(`${clientOrderId} waits for an order id`);
+    for (const { code, subject } of life.child('audit').getSnapshot().context.book.open)
+      reasons.push(`a difference is open: ${code} ${JSON.stringify(subject)}`);
     return reasons;
   }
 
@@ -542,12 +426,18 @@ export function play(plan: Plan, coverage: Coverage): Run {
       journal,
       orders: allOrders(),
       gate: life.child('gate').getSnapshot().context,
+      ledger: ledgerOf(life),
+      history,
+      dayStart: dayOf(clock.now(), 'US/Eastern').from,
+      gaps,
       unrest: reasons,
       clientId,
     };
-    return checkers.flatMap((checker) =>
-      [...(checker.atRest?.(world) ?? [])].map((message) => ({ checker: checker.name, message })),
-    );
+    return checkers.flatMap((checker) => {
+      if (!checker.atRest) return [];
+      coverage.noteLaw(checker.name);
+      return [...checker.atRest(world)].map((message) => ({ checker: checker.name, message }));
+    });
   };
 
   /** Lets time pass until nothing is wrong, and says what stays wrong. */
@@ -592,12 +482,22 @@ export function play(plan: Plan, coverage: Coverage): Run {
   return { failures, trace };
 }
 
-/** The newest revision of each execution, busted ones left out. */
-function newest(exchange: { executions: ReturnType<typeof createExchange>['executions'] }) {
-  const families = new Map<string, ReturnType<typeof exchange.executions>[number]>();
-  const filter = { clientId: 0, account: '', since: null, symbol: '', secType: '', exchange: '', side: '' };
-  for (const execution of exchange.executions(filter)) {
-    families.set(execution.execId.slice(0, execution.execId.lastIndexOf('.')), execution);
-  }
-  return [...families.values()].filter(({ shares }) => shares > 0);
+/** What the gate and the desk are told of a market. */
+const pricesOf = (instrument: string): Pick<Submission, 'mark' | 'multiplier'> => {
+  const { middle, multiplier } = [...stocks, future, combination].find(
+    (row) => row.instrument === instrument,
+  ) ?? {
+    middle: firstPrice,
+    multiplier: '1',
+  };
+  return { mark: { bid: middle, ask: middle, last: middle, close: middle, at: 0 }, multiplier };
+};
+const multiplierOf = (instrument: string): string => pricesOf(instrument).multiplier ?? '1';
+
+function ledgerOf(life: Life): AtRest['ledger'] {
+  const { positions, executions } = life.child('ledger').getSnapshot().context;
+  return {
+    positions: Object.values(positions).map(positionRow),
+    executions: [...entries(executions)].map(([, row]) => row),
+  };
 }

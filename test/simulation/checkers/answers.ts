@@ -6,6 +6,7 @@ export const answersAgree = (): Checker => {
   const created = new Map<string, number | null>();
   return {
     name: 'one answer for one name',
+    hears: ['asked', 'durable', 'answered'],
     *hear(observation) {
       if (observation.type === 'asked')
         asks.set(

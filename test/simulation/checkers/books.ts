@@ -6,17 +6,24 @@ import type { Checker } from '../observation.ts';
 /** What we say of an order is what the broker's book says of it: whether it lives, its terms, what has filled. */
 export const booksAgree: Checker = {
   name: 'order and book agree',
-  *atRest({ exchange, orders }) {
+  *atRest({ exchange, orders, history, dayStart }) {
     const open = new Map(exchange.openOrders().map((order) => [String(order.permId), order]));
-    const known = new Map<string, BookOrder>(open);
+    const known = new Map<string, BookOrder>(
+      [...history.orders].map(([permId, order]) => [String(permId), order]),
+    );
     for (const order of exchange.completedOrders()) known.set(String(order.permId), order);
+    for (const [permId, order] of open) known.set(permId, order);
     for (const order of orders) {
       const { clientOrderId, permIds, state } = order;
       const inBook = permIds.flatMap((permId) => open.get(permId) ?? []);
       if (isClosed(order) && inBook.length > 0)
         yield `${clientOrderId} is ${state} and the book works perm ${inBook[0]?.permId}`;
       if (!isClosed(order) && inBook.length === 0) yield `${clientOrderId} is ${state} and not in the book`;
-      const [single] = inBook;
+      // How an order ended on a day that TWS no longer lists may never be heard.
+      const ends = permIds.map((permId) => known.get(permId)?.completedAt ?? null);
+      if (ends.length > 0 && ends.every((end) => end !== null && end < dayStart)) continue;
+      // Of two live orders under one number each has its own terms.
+      const single = permIds.length === 1 ? inBook[0] : undefined;
       if (single && !equals(order.quantity, toDecimal(single.request.totalQuantity) ?? '0'))
         yield `${clientOrderId} is over ${order.quantity}, the book has ${single.request.totalQuantity}`;
       const limit = single?.request.lmtPrice ?? null;

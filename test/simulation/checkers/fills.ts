@@ -7,6 +7,7 @@ export const fillsOnlyGrow = (): Checker => {
   const versions = new Map<string, number>();
   return {
     name: 'fills only grow',
+    hears: ['durable'],
     *hear(observation) {
       if (observation.type !== 'durable' || observation.entry.kind !== 'order') return;
       const { fact, order } = observation.entry;

@@ -1,6 +1,7 @@
 import { createActor, fromCallback } from 'xstate';
+import { equals, isZero } from '../../../machines/decimal.ts';
 import { orderMachine } from '../../../machines/order.machine.ts';
-import { applyFact, type Order, type OrderFact, orderOf } from '../../../machines/order.ts';
+import { applyFact, executionFamily, type Order, type OrderFact, orderOf } from '../../../machines/order.ts';
 import type { Checker } from '../observation.ts';
 
 /** Nothing comes due: the past has happened. */
@@ -9,7 +10,7 @@ const stoppedClock = { setTimeout: () => 0, clearTimeout: () => undefined };
 /** The facts of the journal, replayed, are the orders that clients see. */
 export const replayRebuilds: Checker = {
   name: 'replay rebuilds the orders',
-  *atRest({ journal, orders }) {
+  *atRest({ journal, orders, ledger }) {
     for (const { facts } of journal.restore(Number.MAX_SAFE_INTEGER).open) {
       const name = facts[0]?.clientOrderId;
       const order = orders.find(({ clientOrderId }) => clientOrderId === name);
@@ -21,6 +22,14 @@ export const replayRebuilds: Checker = {
       if (replayed === null) yield `the facts of ${name} begin with ${facts[0]?.type}`;
       else for (const field of differences(replayed, order)) yield `${name} differs after a replay: ${field}`;
     }
+    const { positions, executions } = journal.restore(Number.MAX_SAFE_INTEGER);
+    yield* rowsDiffer(
+      'position',
+      positions,
+      ledger.positions,
+      ({ account, instrument }) => `${account}|${instrument}`,
+    );
+    yield* rowsDiffer('execution', executions, ledger.executions, ({ execId }) => executionFamily(execId));
     for (const order of orders) {
       const durable = journal.order(order.clientOrderId);
       if (durable === undefined) yield `${order.clientOrderId} is ${order.state} and not in the journal`;
@@ -54,6 +63,25 @@ function replay(facts: readonly OrderFact[]): Order | null {
   const { order } = actor.getSnapshot().context;
   const figures = facts.reduce(applyFact, blank);
   return { ...figures, state: order.state };
+}
+
+/** What a restart would find is what the living ledger holds. */
+function* rowsDiffer<Row extends { readonly quantity: string }>(
+  what: string,
+  durable: readonly Row[],
+  living: readonly Row[],
+  nameOf: (row: Row) => string,
+): Iterable<string> {
+  const found = new Map(durable.map((row) => [nameOf(row), row]));
+  for (const row of living) {
+    const other = found.get(nameOf(row));
+    found.delete(nameOf(row));
+    if (other === undefined) {
+      if (!isZero(row.quantity)) yield `${what} ${nameOf(row)} is not in the journal`;
+    } else if (!equals(other.quantity, row.quantity))
+      yield `${what} ${nameOf(row)} is ${row.quantity}, the journal holds ${other.quantity}`;
+  }
+  for (const name of found.keys()) yield `${what} ${name} is in the journal and nowhere else`;
 }
 
 function* differences(a: Order, b: Order): Iterable<string> {

@@ -22,6 +22,7 @@ export const onlyWhatWasAsked = (): Checker => {
   const asked = new Set<string>();
   return {
     name: 'only what was asked is sent',
+    hears: ['asked', 'durable', 'placed'],
     *hear(observation) {
       if (observation.type === 'asked') {
         for (const { clientOrderId } of observation.tickets) asked.add(clientOrderId);

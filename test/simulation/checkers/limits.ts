@@ -1,0 +1,67 @@
+import { absolute, add, compare, isZero, multiply, negate, subtract } from '../../../machines/decimal.ts';
+import type { GateBook } from '../../../machines/gate.ts';
+import type { OrderTicket } from '../../../machines/order.ts';
+import type { Checker } from '../observation.ts';
+
+/** What the gate let through keeps every limit, reckoned anew from what it had before it. */
+export const limitsHold = (): Checker => {
+  const asked = new Map<string, readonly OrderTicket[]>();
+  let approvals: { readonly at: number; readonly count: number }[] = [];
+  return {
+    name: 'limits hold',
+    hears: ['asked', 'reviewed', 'born'],
+    *hear(observation) {
+      if (observation.type === 'born') approvals = [];
+      if (observation.type === 'asked') asked.set(observation.requestId, observation.tickets);
+      if (observation.type !== 'reviewed' || !observation.isApproved) return;
+      const tickets = asked.get(observation.requestId);
+      if (tickets === undefined) return;
+      const { gate, at, multiplierOf } = observation;
+      const { limits } = gate;
+      approvals = [...approvals.filter((each) => each.at > at - 1_000), { at, count: tickets.length }];
+      const rate = approvals.reduce((sum, { count }) => sum + count, 0);
+      if (limits.maxOrdersPerSecond > 0 && rate > limits.maxOrdersPerSecond)
+        yield `${rate} orders were approved within a second, ${limits.maxOrdersPerSecond} may be`;
+      const open = Object.keys(gate.exposures).length;
+      if (limits.maxOpenOrders > 0 && open > limits.maxOpenOrders)
+        yield `${open} orders are open after an approval, ${limits.maxOpenOrders} may be`;
+      for (const ticket of tickets) {
+        const { clientOrderId, quantity, account, instrument } = ticket;
+        if (!isZero(limits.maxOrderQuantity) && compare(quantity, limits.maxOrderQuantity) > 0)
+          yield `${clientOrderId} over ${quantity} was approved, ${limits.maxOrderQuantity} may be`;
+        const price = ticket.limitPrice ?? ticket.stopPrice;
+        if (price === undefined || ticket.parentClientOrderId !== undefined) continue;
+        const worth = (units: string): string =>
+          absolute(multiply(multiply(units, price), multiplierOf(instrument)));
+        if (!isZero(limits.maxOrderNotional) && compare(worth(quantity), limits.maxOrderNotional) > 0)
+          yield `${clientOrderId} is worth ${worth(quantity)}, ${limits.maxOrderNotional} may be`;
+        const held = gate.positions[`${account}|${instrument}`] ?? '0';
+        const open = openOf(gate, ticket);
+        const after = ticket.side === 'buy' ? add(held, open) : subtract(held, open);
+        const grows = compare(absolute(after), absolute(held)) > 0;
+        if (
+          !isZero(limits.maxPositionNotional) &&
+          grows &&
+          compare(worth(after), limits.maxPositionNotional) > 0
+        )
+          yield `${clientOrderId} may make a position of ${after} worth ${worth(after)}, ${limits.maxPositionNotional} may be`;
+        const loss = negate(gate.dailyPnl[account] ?? '0');
+        if (!isZero(limits.maxDailyLoss) && compare(loss, limits.maxDailyLoss) > 0 && grows)
+          yield `${clientOrderId} may grow a position after a loss of ${loss}, ${limits.maxDailyLoss} may be lost`;
+        if (observation.state === 'reducing' && grows)
+          yield `${clientOrderId} may grow the position of ${held} in ${instrument} while trading is reducing`;
+      }
+    },
+  };
+};
+
+/** All open orders of the side, this one included: the gate has reserved it by now. */
+function openOf({ exposures }: GateBook, { account, instrument, side }: OrderTicket): string {
+  let open = '0';
+  for (const exposure of Object.values(exposures)) {
+    if (exposure.contingent || exposure.side !== side) continue;
+    if (exposure.account === account && exposure.instrument === instrument)
+      open = add(open, exposure.remaining);
+  }
+  return open;
+}
