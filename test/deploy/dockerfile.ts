@@ -1,5 +1,5 @@
 /** A Dockerfile as data, and its files laid out as the image has them. */
-import { chmodSync, cpSync, linkSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 export interface Instruction {
@@ -56,7 +56,10 @@ export function environmentOf(stage: Stage): Record<string, string> {
   return Object.fromEntries(pairs.map(([, name, value]) => [name, value?.replaceAll('"', '') ?? '']));
 }
 
-/** The files of the image below its WORKDIR, from the project and from what `npm ci` has installed, in `target`. */
+/**
+ * The files of the image below its WORKDIR in `target`: copies of the project's, and links to the packages that `npm ci`
+ * would have installed. With `--preserve-symlinks` Node.js finds those and no others.
+ */
 export function layOut(stage: Stage, project: string, target: string): void {
   mkdirSync(target, { recursive: true });
   for (const { flags, rest } of of(stage, 'COPY')) {
@@ -65,7 +68,10 @@ export function layOut(stage: Stage, project: string, target: string): void {
     for (const from of paths) {
       if (flags.from === 'dependencies') {
         if (basename(from) !== 'node_modules') throw new Error(`nobody made ${from}`);
-        for (const path of productionPackages(project)) linkTree(join(project, path), join(target, path));
+        for (const path of productionPackages(project)) {
+          mkdirSync(dirname(join(target, path)), { recursive: true });
+          symlinkSync(join(project, path), join(target, path));
+        }
       } else cpSync(join(project, from), join(target, to, to === './' ? from : ''), { recursive: true });
     }
   }
@@ -76,35 +82,17 @@ function productionPackages(project: string): string[] {
   const { packages } = JSON.parse(readFileSync(join(project, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { dev?: boolean; devOptional?: boolean; optional?: boolean }>;
   };
+  // Packages inside of others come with them.
   return Object.entries(packages).flatMap(([path, { dev, devOptional }]) =>
-    path !== '' && !dev && !devOptional ? [path] : [],
+    path.lastIndexOf('node_modules/') === 0 && !dev && !devOptional ? [path] : [],
   );
 }
 
-/** Copies a package without the packages inside it, as links where the disk allows it. */
-function linkTree(from: string, to: string): void {
-  mkdirSync(to, { recursive: true });
-  for (const entry of readdirSync(from, { withFileTypes: true })) {
-    if (entry.name === 'node_modules') continue;
-    if (entry.isDirectory()) linkTree(join(from, entry.name), join(to, entry.name));
-    else linkOrCopy(join(from, entry.name), join(to, entry.name));
-  }
-}
-
-export function linkOrCopy(from: string, to: string): void {
-  mkdirSync(dirname(to), { recursive: true });
-  try {
-    linkSync(from, to);
-  } catch {
-    cpSync(from, to);
-  }
-}
-
-/** No folder below takes a new file. Links may lead to files of others: those stay as they are. */
+/** No folder below takes a new file, no file another content. What links lead to stays as it is. */
 export function forbidWrites(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     if (entry.isDirectory()) forbidWrites(join(folder, entry.name));
-    else if (statSync(join(folder, entry.name)).nlink === 1) chmodSync(join(folder, entry.name), 0o444);
+    else if (entry.isFile()) chmodSync(join(folder, entry.name), 0o444);
   }
   chmodSync(folder, 0o555);
 }

@@ -11,16 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ConfigError, loadConfig, variables } from '../../src/config.ts';
 import { eventually, temporaryFolder } from '../program.ts';
-import {
-  allowWrites,
-  environmentOf,
-  forbidWrites,
-  layOut,
-  linkOrCopy,
-  of,
-  readStages,
-  words,
-} from './dockerfile.ts';
+import { allowWrites, environmentOf, forbidWrites, layOut, of, readStages, words } from './dockerfile.ts';
 
 const project = join(import.meta.dirname, '../..');
 const folder = join(project, 'deploy/kubernetes');
@@ -124,21 +115,29 @@ describe('the manifests', () => {
   });
 });
 
+/** The image's own user where the test may choose one and it can read the project: root could write everywhere. */
+function imageUser(): { readonly uid: number; readonly gid: number } | Record<string, never> {
+  if (process.getuid?.() !== 0) return {};
+  const user = { uid: 1000, gid: 1000 };
+  const reads = `require('node:fs').readdirSync(${JSON.stringify(join(project, 'node_modules'))})`;
+  return spawnSync(process.execPath, ['-e', reads], user).status === 0 ? user : {};
+}
+
 describe('the image', () => {
   const home = temporaryFolder();
   const app = join(home.path, 'app');
   const data = join(home.path, 'data');
-  const node = join(home.path, 'bin/node');
+  const node = process.execPath;
   const lines: string[] = [];
   let child: ChildProcess;
   let url = '';
-  /** As the image's user where the test may choose: root could write everywhere. */
-  const user = process.getuid?.() === 0 ? { uid: 1000, gid: 1000 } : {};
+  const user = imageUser();
   const environment = {
     ...imageEnvironment,
     HOST: '127.0.0.1',
     PORT: '0',
     JOURNAL_PATH: join(data, 'journal.db'),
+    NODE_OPTIONS: '--preserve-symlinks --preserve-symlinks-main',
   };
   const command = of(image, 'CMD').map(words)[0] ?? [];
   const health = of(image, 'HEALTHCHECK').map(words)[0] ?? [];
@@ -149,8 +148,7 @@ describe('the image', () => {
     layOut(image, project, app);
     forbidWrites(app);
     mkdirSync(data);
-    if (user.uid !== undefined) chownSync(data, user.uid, user.gid);
-    linkOrCopy(process.execPath, node);
+    if ('gid' in user) chownSync(data, user.uid, user.gid);
     child = spawn(node, command.slice(1), {
       cwd: app,
       env: environment,
