@@ -1,10 +1,12 @@
-/** The API's own description: `/openapi.json`, `/docs` (to try out) and `/redoc` (to read). Everything is served from here. */
+/** The API's own description: `/openapi.json`, `/docs` (to try out), `/redoc` (to read), and the stream's. Everything is served from here. */
 import { STATUS_CODES } from 'node:http';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema } from 'fastify';
+import { addStreamDocs } from './asyncapi.ts';
 import type { HttpOptions } from './options.ts';
 import { type ApiDocument, renderReference } from './redoc.ts';
+import { pagePolicy } from './schema-page.ts';
 
 /** Call before the routes are added: it listens to them. */
 export async function addDocs(
@@ -18,12 +20,13 @@ export async function addDocs(
         title: options.name,
         version: options.version,
         description:
-          'Orders, positions and market data of Interactive Brokers. Streams are at /v1/stream (WebSocket).',
+          'Orders, positions and market data of Interactive Brokers. Streams are at /v1/stream (WebSocket), described at /asyncapi.',
       },
       tags: [
         { name: 'orders', description: 'Place, change and cancel. Decimals are text.' },
         { name: 'trading', description: 'The switch over all orders.' },
         { name: 'reading', description: 'What the runtime knows.' },
+        { name: 'machines', description: 'The statecharts that decide.' },
         { name: 'market', description: 'Instruments and prices, asked of the broker.' },
         { name: 'health', description: 'Probes and figures; no token needed.' },
       ],
@@ -38,9 +41,10 @@ export async function addDocs(
   server.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
   server.get('/redoc', { schema: { hide: true } }, (_request, reply) => {
     reply.type('text/html; charset=utf-8');
-    reply.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'");
+    reply.header('Content-Security-Policy', pagePolicy);
     return renderReference(server.swagger() as ApiDocument);
   });
+  addStreamDocs(server, options);
 }
 
 function describe(schema: FastifySchema | undefined, scope: string | undefined): FastifySchema {

@@ -1,6 +1,7 @@
-/** A WebSocket client that keeps what it heard. */
+/** A WebSocket client that keeps what it heard, and complains of a frame that no schema describes. */
 import WebSocket from 'ws';
-import { type Running, until } from './running.ts';
+import { FrameCheck } from './frame-check.ts';
+import { until } from './running.ts';
 
 export interface Frame {
   readonly type: string;
@@ -19,25 +20,52 @@ export class StreamTester {
   readonly socket: WebSocket;
   readonly frames: Frame[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
+  readonly #check = new FrameCheck();
+  #wrong: Error | null = null;
   #lastId = 0;
 
-  constructor(running: Running, headers: Record<string, string> = {}, options: WebSocket.ClientOptions = {}) {
+  /** `running`: where the server listens. */
+  constructor(
+    running: { readonly port: number },
+    headers: Record<string, string> = {},
+    options: WebSocket.ClientOptions = {},
+  ) {
     this.socket = new WebSocket(`ws://127.0.0.1:${running.port}/v1/stream`, { headers, ...options });
-    this.socket.on('message', (data) => this.frames.push(JSON.parse(String(data))));
+    this.socket.on('message', (data) => this.#hear(JSON.parse(String(data)) as Frame));
     this.closed = new Promise((resolve) => {
       this.socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }));
     });
   }
 
-  static async open(running: Running, headers: Record<string, string> = {}): Promise<StreamTester> {
+  static async open(
+    running: { readonly port: number },
+    headers: Record<string, string> = {},
+  ): Promise<StreamTester> {
     const tester = new StreamTester(running, headers);
     await tester.heard((frame) => frame.type === 'welcome');
     return tester;
   }
 
+  #hear(frame: Frame): void {
+    const [problem] = this.#check.problems(frame);
+    if (problem !== undefined) this.#wrong ??= new Error(problem);
+    this.frames.push(frame);
+  }
+
+  /** Throws when a frame was not as its schema says. */
+  assertValid(): void {
+    if (this.#wrong) throw this.#wrong;
+  }
+
+  send(message: Record<string, unknown>): void {
+    this.#check.sent(message);
+    this.socket.send(JSON.stringify(message));
+  }
+
   /** The first frame heard, or still to come, that fits. */
   async heard(fits: (frame: Frame) => boolean, ms?: number): Promise<Frame> {
-    await until(() => this.frames.some(fits), ms);
+    await until(() => this.#wrong !== null || this.frames.some(fits), ms);
+    this.assertValid();
     const frame = this.frames.find(fits);
     if (!frame) throw new Error('gone');
     return frame;
@@ -47,7 +75,7 @@ export class StreamTester {
   async ask(message: Record<string, unknown>): Promise<Frame> {
     this.#lastId += 1;
     const id = this.#lastId;
-    this.socket.send(JSON.stringify({ ...message, id }));
+    this.send({ ...message, id });
     return this.heard((frame) => frame.id === id);
   }
 
@@ -59,11 +87,13 @@ export class StreamTester {
 
   /** Frames with a seq of this subscription. */
   of(subscription: number): Frame[] {
+    this.assertValid();
     return this.frames.filter((frame) => frame.subscription === subscription && frame.seq !== undefined);
   }
 
   close(): void {
     this.socket.terminate();
+    this.assertValid();
   }
 }
 
