@@ -108,7 +108,12 @@ export const gateMachine = setup({
       const reasons = review(context, questions, at, { isReducing: params.isReducing, replaces });
       const approved = reasons.length === 0;
       if (approved && !preview) {
-        const reserved = questions.map(({ ticket }) => [ticket.clientOrderId, exposureOf(ticket)] as const);
+        const reserved = questions.map(({ ticket }) => {
+          const exposure = exposureOf(ticket);
+          const beside = context.exposures[ticket.clientOrderId]?.beside ?? '0';
+          const both = { ...exposure, beside, remaining: add(exposure.remaining, beside) };
+          return [ticket.clientOrderId, both] as const;
+        });
         enqueue.assign({
           exposures: { ...context.exposures, ...Object.fromEntries(reserved) },
           recent: [...context.recent.filter((time) => time > at - 1_000), ...questions.map(() => at)],
@@ -138,8 +143,9 @@ export const gateMachine = setup({
     }),
     followOrder: assign(({ context, event }) => {
       const { order } = event as Extract<GateEvent, { type: 'gate.orderNoted' }>;
-      if (!isClosed(order) && !isZero(order.remainingQuantity)) {
-        return { exposures: { ...context.exposures, [order.clientOrderId]: exposureOf(order) } };
+      const exposure = exposureOf(order);
+      if (!isClosed(order) && !isZero(exposure.remaining)) {
+        return { exposures: { ...context.exposures, [order.clientOrderId]: exposure } };
       }
       const { [order.clientOrderId]: _, ...exposures } = context.exposures;
       return { exposures };
@@ -194,6 +200,7 @@ export const gateMachine = setup({
   },
 }).createMachine({
   id: 'gate',
+  description: 'reviews and reserves in one step; latched',
   context: ({ input }) => ({
     limits: input.limits,
     tradingMode: input.tradingMode,
@@ -235,6 +242,7 @@ export const gateMachine = setup({
       },
     },
     reducing: {
+      description: 'only orders that shrink a position pass',
       tags: 'reducing',
       on: {
         'gate.review': { actions: { type: 'judge', params: { isReducing: true } } },
@@ -244,6 +252,7 @@ export const gateMachine = setup({
       },
     },
     halted: {
+      description: 'nothing passes until a person opens it',
       tags: 'halted',
       on: {
         'gate.review': { actions: 'refuseWhileHalted' },

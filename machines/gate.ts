@@ -12,6 +12,7 @@ import {
   subtract,
   toDecimal,
 } from './decimal.ts';
+import { fillable } from './incarnation.ts';
 import type { Mark } from './market.ts';
 import type { Order, OrderTicket, OrderType, Reason, Side } from './order.ts';
 
@@ -65,6 +66,8 @@ export interface Exposure {
   readonly instrument: string;
   readonly side: Side;
   readonly remaining: Decimal;
+  /** the part of it that former broker orders of a changed order may fill: another change does not touch it */
+  readonly beside: Decimal;
   /** an exit that only lives when its parent has filled: it adds nothing to the worst case */
   readonly contingent: boolean;
 }
@@ -109,13 +112,17 @@ export function referencePrice(mark: Mark | null, side: Side): Decimal | null {
     : String(price);
 }
 
-export const exposureOf = (order: OrderTicket | Order): Exposure => ({
-  account: order.account,
-  instrument: order.instrument,
-  side: order.side,
-  remaining: 'remainingQuantity' in order ? order.remainingQuantity : order.quantity,
-  contingent: order.parentClientOrderId !== undefined,
-});
+export function exposureOf(order: OrderTicket | Order): Exposure {
+  const { newest, older } = 'fills' in order ? fillable(order) : { newest: order.quantity, older: '0' };
+  return {
+    account: order.account,
+    instrument: order.instrument,
+    side: order.side,
+    remaining: add(newest, older),
+    beside: older,
+    contingent: order.parentClientOrderId !== undefined,
+  };
+}
 
 /** Everything that speaks against these orders, submitted together; empty: approved. `replacing`: their former selves. */
 export function review(
@@ -282,9 +289,9 @@ export function reduces(book: GateBook, ticket: OrderTicket, replaces: string | 
 function openQuantity(book: GateBook, ticket: OrderTicket, side: Side, replaces: string | null): Decimal {
   let open = '0';
   for (const [id, exposure] of Object.entries(book.exposures)) {
-    if (id === replaces || exposure.contingent || exposure.side !== side) continue;
+    if (exposure.contingent || exposure.side !== side) continue;
     if (exposure.account !== ticket.account || exposure.instrument !== ticket.instrument) continue;
-    open = add(open, exposure.remaining);
+    open = add(open, id === replaces ? exposure.beside : exposure.remaining);
   }
   return open;
 }

@@ -2,7 +2,7 @@
  * The broker orders behind one order of ours. Mostly one; but a change that falls into a cut of the link can leave the
  * old order live beside the new one, both under the same order id. The order has ended when all of them have.
  */
-import { add, compare, type Decimal } from './decimal.ts';
+import { add, compare, type Decimal, larger, subtract } from './decimal.ts';
 import { isFullyFilled, type Order } from './order.ts';
 
 /** `replaced`: gone from the broker's complete lists, with a newer one in its place */
@@ -11,6 +11,8 @@ export type IncarnationState = 'live' | 'filled' | 'cancelled' | 'inactive' | 'r
 export interface Incarnation {
   readonly permId: string;
   readonly state: IncarnationState;
+  /** its size, of one that a newer has followed; absent: that of the order */
+  readonly quantity?: Decimal;
 }
 
 export const incarnationsOf = (order: Pick<Order, 'incarnations'>): readonly Incarnation[] =>
@@ -27,9 +29,30 @@ export function filledUnder(order: Order, permId: string): Decimal {
 /** Those that may still fill. */
 export const liveIncarnations = (order: Order): readonly Incarnation[] =>
   incarnationsOf(order).filter(
-    ({ permId, state }) =>
-      state === 'live' && (order.quantityUnknown || compare(filledUnder(order, permId), order.quantity) < 0),
+    ({ permId, state, quantity }) =>
+      state === 'live' &&
+      (order.quantityUnknown || compare(filledUnder(order, permId), quantity ?? order.quantity) < 0),
   );
+
+/**
+ * What the order may still fill at the broker: of each live incarnation its own rest, and of a change that is not
+ * answered the larger size.
+ */
+export function fillable(order: Order): { readonly newest: Decimal; readonly older: Decimal } {
+  const size = larger(order.quantity, order.pendingChange?.quantity ?? '0');
+  const last = incarnationsOf(order).at(-1);
+  const filled = last ? filledUnder(order, last.permId) : order.filledQuantity;
+  const hasEnded = incarnationsOf(order).length > 1 && last?.state !== 'live';
+  const older = liveIncarnations(order)
+    .filter(({ permId }) => permId !== last?.permId)
+    .reduce(
+      (sum, { permId, quantity }) => add(sum, rest(quantity ?? order.quantity, filledUnder(order, permId))),
+      '0',
+    );
+  return { newest: order.quantityUnknown || hasEnded ? '0' : rest(size, filled), older };
+}
+
+const rest = (quantity: Decimal, filled: Decimal): Decimal => larger(subtract(quantity, filled), '0');
 
 /** Nothing is left to fill, and nothing lives that could fill more. */
 export const isComplete = (order: Order): boolean =>
@@ -39,15 +62,17 @@ export const isComplete = (order: Order): boolean =>
 export const hasSurvivor = (order: Order): boolean =>
   liveIncarnations(order).length > 0 && liveIncarnations(order).length < incarnationsOf(order).length;
 
-/** With one more, live. A known one comes alive again when the broker says so. */
+/** With one more, live; `quantity`: what the order was for until now. A known one comes alive again when the broker says so. */
 export function withIncarnation(
   incarnations: readonly Incarnation[],
   permId: string,
   isAlive: boolean,
+  quantity: Decimal,
 ): readonly Incarnation[] {
   if (permId === '0') return incarnations;
+  // The size of a former one is that of before the change which the newer carries.
   if (!incarnations.some((known) => known.permId === permId))
-    return [...incarnations, { permId, state: 'live' }];
+    return [...incarnations.map((each) => ({ quantity, ...each })), { permId, state: 'live' }];
   return isAlive
     ? incarnations.map((each) => (each.permId === permId ? { ...each, state: 'live' } : each))
     : incarnations;

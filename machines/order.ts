@@ -354,7 +354,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
         ...free,
         ...(fact.heldBecause ? { heldBecause: fact.heldBecause } : {}),
         permIds,
-        incarnations: withIncarnation(order.incarnations ?? [], fact.permId, fact.alive),
+        incarnations: withIncarnation(order.incarnations ?? [], fact.permId, fact.alive, order.quantity),
         contract: fact.contract ? { ...order.contract, ...fact.contract } : order.contract,
         reason: fact.alive ? null : order.reason,
       };

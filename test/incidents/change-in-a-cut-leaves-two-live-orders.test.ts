@@ -1,9 +1,10 @@
 /**
  * Switched off once by hand: `liveIncarnations` in machines/incarnation.ts answering none; the order was `cancelled`
- * while its twin worked.
+ * while its twin worked. And `fillable` in machines/gate.ts replaced by the rest of the order; the next order was taken.
  */
 import { expect } from 'vitest';
 import type { BookOrder } from '../../src/simulator/model.ts';
+import { eventually } from '../program.ts';
 import type { Whole } from '../whole.ts';
 import { incident } from './incident.ts';
 import { alertsAbout } from './oracle.ts';
@@ -24,7 +25,12 @@ async function twins(whole: Whole): Promise<readonly [BookOrder, BookOrder]> {
     permIds: [String(old.permId), String(young.permId)],
     incarnations: [{ state: 'live' }, { state: 'live' }],
   });
-  expect((await alertsAbout(whole, 'stop')).map(({ event }) => event)).toEqual(['order.liveTwice']);
+  const alerts = await eventually(
+    () => alertsAbout(whole, 'stop'),
+    (found) => found.length > 0,
+    15_000,
+  );
+  expect(alerts.map(({ event }) => event)).toEqual(['order.liveTwice']);
   return [old, young];
 }
 
@@ -62,6 +68,21 @@ incident({
         remainingQuantity: '6',
         fills: [{ quantity: '4', permId: String(old.permId) }],
       });
+    },
+    'the gate counts both: what each of them may fill': async (start) => {
+      const whole = await start({ environment: { MAX_POSITION_NOTIONAL: '8000' } });
+      const [old] = await twins(whole);
+      const { exchange } = whole.simulator;
+      const price = exchange.quote(old.contract.conId)?.ask ?? 0;
+      expect([25 * price < 8_000, 35 * price > 8_000]).toEqual([true, true]);
+      const more = { quantity: '15' };
+      expect(await whole.place({ clientOrderId: 'too-many', ...more })).toMatchObject({
+        status: 422,
+        body: { code: 'denied-position-notional' },
+      });
+      exchange.script.end(old.permId, 'Cancelled');
+      await whole.order('stop', ({ incarnations }) => incarnations[0].state === 'cancelled');
+      expect((await whole.place({ clientOrderId: 'as-many', ...more })).status).toBe(201);
     },
     'one fills wholly: the order is not filled while the other lives': async (start) => {
       const whole = await start();

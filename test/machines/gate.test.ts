@@ -9,10 +9,11 @@ import {
   type TradingState,
 } from '../../machines/gate.machine.ts';
 import { type GateLimits, referencePrice } from '../../machines/gate.ts';
+import type { Incarnation } from '../../machines/incarnation.ts';
 import type { Mark } from '../../machines/market.ts';
-import type { OrderTicket } from '../../machines/order.ts';
+import type { Order, OrderTicket } from '../../machines/order.ts';
 import { matrix, stoppedClock } from './matrix.ts';
-import { at, order, ticket } from './orders.ts';
+import { at, fill, order, ticket } from './orders.ts';
 
 const unlimited: GateLimits = {
   maxOrderQuantity: '0',
@@ -315,4 +316,42 @@ test('whatever is approved, the worst case of a position stays within its limit'
     }),
     { numRuns: 150 },
   );
+});
+
+test('of an order with two live broker orders both count, and of a change that is not answered the larger size', () => {
+  const gate = startGate({ maxPositionNotional: '9350' });
+  const live = (quantity?: string) => ({ state: 'live' as const, ...(quantity ? { quantity } : {}) });
+  const fills = [{ ...fill('e.01', '4'), permId: '700' }];
+  const both = [
+    { permId: '700', ...live('10') },
+    { permId: '701', ...live() },
+  ];
+  // 6 are left of the first and 20 of the second: 26, and with 24 more it is 50 at 187.
+  const note = (change: Partial<Order>): void =>
+    gate.send({
+      type: 'gate.orderNoted',
+      order: order({
+        state: 'working',
+        quantity: '20',
+        remainingQuantity: '16',
+        filledQuantity: '4',
+        ...change,
+      }),
+    });
+  note({ fills, permIds: ['700', '701'], incarnations: both });
+  expect(gate.snapshot().context.exposures['c-1']).toMatchObject({ remaining: '26', beside: '6' });
+  expect(gate.judge({ quantity: '25', limitPrice: '187' })).toEqual(['position-notional']);
+  // Nothing of the order remains, and its first one may still fill 6.
+  note({ fills, incarnations: both, quantity: '4', remainingQuantity: '0' });
+  expect(gate.snapshot().context.exposures['c-1']).toMatchObject({ remaining: '10' });
+  note({ fills, incarnations: [both[0] as Incarnation, { permId: '701', state: 'filled' }] });
+  expect(gate.snapshot().context.exposures['c-1']).toMatchObject({ remaining: '6' });
+  note({
+    incarnations: [{ permId: '700', state: 'live' }],
+    filledQuantity: '0',
+    pendingChange: { quantity: '50' },
+  });
+  expect(gate.snapshot().context.exposures['c-1']).toMatchObject({ remaining: '50' });
+  note({ state: 'cancelled', incarnations: [] });
+  expect(gate.snapshot().context.exposures).not.toHaveProperty('c-1');
 });
