@@ -178,6 +178,7 @@ export const auditMachine = setup({
   },
 }).createMachine({
   id: 'audit',
+  description: "every difference between the broker's books and ours: begun once, ended once",
   context: {
     book: emptyDiscrepancies,
     accounts: [],

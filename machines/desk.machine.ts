@@ -73,6 +73,7 @@ export const deskMachine = setup({
   },
 }).createMachine({
   id: 'desk',
+  description: 'the only door to orders: same id, same answer; durable before it is sent',
   context: ({ input }) => ({
     clientId: input.clientId,
     nextOrderId: 1,
@@ -116,8 +117,10 @@ export const deskMachine = setup({
     'desk.open': { target: '.serving', actions: 'forgetWhyShut' },
   },
   states: {
-    /** new orders and changes are refused with the reason; facts are worked in all the same */
-    shut: { tags: 'shut' },
+    shut: {
+      description: 'new orders and changes are refused with the reason; facts are worked in all the same',
+      tags: 'shut',
+    },
     serving: { tags: 'serving' },
   },
 });

@@ -350,6 +350,7 @@ export const ledgerMachine = setup({
   },
 }).createMachine({
   id: 'ledger',
+  description: 'executions and positions, each booked once',
   context: { positions: {}, executions: {}, early: {}, names: {}, opened: [], isListed: false },
   initial: 'booking',
   states: {
@@ -367,8 +368,8 @@ export const ledgerMachine = setup({
       initial: 'certain',
       states: {
         certain: { always: { guard: 'isDoubtful', target: 'doubtful' } },
-        /** a position that nobody explains: the broker is asked until it is settled */
         doubtful: {
+          description: 'a position that nobody explains: the broker is asked until it is settled',
           tags: 'doubtful',
           always: { guard: 'isCertain', target: 'certain' },
           after: { explanation: { target: 'doubtful', reenter: true, actions: 'wantEvidence' } },

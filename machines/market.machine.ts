@@ -227,6 +227,7 @@ export const marketMachine = setup({
   },
 }).createMachine({
   id: 'market',
+  description: 'all market-data lines, within the limit of TWS',
   context: ({ input }) => ({
     lineLimits: { ...usualLimits, ...input.lineLimits },
     rowLimit: input.rowLimit ?? 1000,

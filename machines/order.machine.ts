@@ -309,6 +309,7 @@ export const orderMachine = setup({
   },
 }).createMachine({
   id: 'order',
+  description: 'one order from intent to last fill; late facts still arrive when it is closed',
   context: ({ input }) => ({
     ...input,
     isUnsent: input.ticket !== null && input.order.state === 'reviewing',
@@ -345,6 +346,7 @@ export const orderMachine = setup({
   },
   states: {
     waking: {
+      description: 'replayed from the journal, or new',
       always: [
         { guard: { type: 'wakesAs', params: { state: 'working' } }, target: 'working' },
         { guard: { type: 'wakesAs', params: { state: 'inDoubt' } }, target: 'inDoubt' },
@@ -367,6 +369,7 @@ export const orderMachine = setup({
       },
     },
     journaling: {
+      description: 'approved; not yet on disk',
       tags: ['open', 'awaiting'],
       entry: { type: 'becomes', params: { state: 'journaling' } },
       on: {
@@ -375,6 +378,7 @@ export const orderMachine = setup({
       },
     },
     submitting: {
+      description: 'on disk and handed to the socket; TWS has not answered',
       tags: ['open', 'awaiting'],
       entry: { type: 'becomes', params: { state: 'submitting' } },
       after: {
@@ -455,6 +459,7 @@ export const orderMachine = setup({
       },
     },
     cancelling: {
+      description: 'wanted gone; works until TWS says otherwise',
       tags: ['open', 'awaiting'],
       entry: { type: 'becomes', params: { state: 'cancelling' } },
       after: { cancelPatience: { target: 'cancelling', reenter: true, actions: 'askForEvidence' } },
@@ -490,6 +495,7 @@ export const orderMachine = setup({
       },
     },
     inDoubt: {
+      description: "what became of it is asked of the broker's own lists",
       tags: ['open', 'inDoubt'],
       entry: [{ type: 'becomes', params: { state: 'inDoubt' } }, 'beginDoubt', 'askAtOnce'],
       initial: 'asking',
@@ -574,6 +580,7 @@ export const orderMachine = setup({
       },
     },
     denied: {
+      description: 'never reached TWS',
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'denied' } },
       on: {

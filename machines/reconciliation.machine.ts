@@ -284,6 +284,7 @@ export const reconciliationMachine = setup({
   },
 }).createMachine({
   id: 'reconciliation',
+  description: "asks for the broker's own lists and says when they are complete",
   context: { ...nothingYet, sessionId: null, wanted: 0, former: null },
   initial: 'idle',
   on: {
@@ -293,6 +294,7 @@ export const reconciliationMachine = setup({
   states: {
     idle: {},
     gathering: {
+      description: 'each list has its own deadline and verdict',
       tags: 'reconciling',
       type: 'parallel',
       states: {
@@ -305,6 +307,7 @@ export const reconciliationMachine = setup({
       onDone: { target: 'settled', actions: 'conclude' },
     },
     settled: {
+      description: 'lists were weighed; the next round comes by itself',
       tags: 'reconciled',
       initial: 'quiet',
       states: {

@@ -381,6 +381,7 @@ export const runtimeMachine = setup({
   delays: { restartPause: 1_000, restartWindow: restartWindowMs },
 }).createMachine({
   id: 'runtime',
+  description: 'the supervisor: who hears what, what becomes of failures, whether orders may be placed',
   context: ({ input }) => ({
     sessionId: null,
     accounts: [],
@@ -415,8 +416,8 @@ export const runtimeMachine = setup({
   ],
   type: 'parallel',
   states: {
-    /** who hears what */
     routing: {
+      description: 'who hears what',
       on: {
         'runtime.restored': { actions: 'restoreChildren' },
         'order.submit': { actions: 'toDesk' },
@@ -476,8 +477,8 @@ export const runtimeMachine = setup({
         'dispatch.*': { actions: 'toDesk' },
       },
     },
-    /** what becomes of children that fail: as machines/supervision.ts says */
     supervision: {
+      description: 'what becomes of children that fail: as machines/supervision.ts says',
       on: {
         'xstate.error.actor.*': [
           {
@@ -489,8 +490,8 @@ export const runtimeMachine = setup({
         'runtime.restartForgotten': { actions: 'forgetRestart' },
       },
     },
-    /** whether orders may be placed, and if not, why not */
     phase: {
+      description: 'whether orders may be placed, and if not, why not',
       initial: 'starting',
       on: {
         'runtime.failed': [
@@ -567,8 +568,8 @@ export const runtimeMachine = setup({
           on: { 'tws.lost': { actions: 'forgetSession' } },
         },
         stopped: { tags: 'draining', entry: 'disconnect', on: { 'runtime.failed': {} } },
-        /** a part is gone for good: no order until a person has restarted the process, cancels while a session stands */
         disabled: {
+          description: 'a part is gone for good: no order until the process is started again, only cancels',
           tags: ['started', 'disabled'],
           entry: {
             type: 'shutDesk',
@@ -580,8 +581,8 @@ export const runtimeMachine = setup({
             'tws.lost': { target: 'disabled', reenter: true, actions: 'forgetSession' },
           },
         },
-        /** only a new process helps */
         failed: {
+          description: 'only a new process helps',
           tags: 'failed',
           entry: {
             type: 'shutDesk',

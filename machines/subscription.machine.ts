@@ -156,6 +156,7 @@ export const subscriptionMachine = setup({
   },
 }).createMachine({
   id: 'subscription',
+  description: 'one market-data line, over silence, refusal and every loss of the link',
   context: ({ input }) => ({
     key: input.key,
     contract: input.contract,
@@ -175,8 +176,8 @@ export const subscriptionMachine = setup({
     'line.*': { actions: 'noteSurprise' },
   },
   states: {
-    /** A request stands. Entering it anew closes the old line and opens another. */
     open: {
+      description: 'a request stands; entering it anew closes the old line and opens another',
       invoke: {
         id: 'line',
         src: 'line',
@@ -244,8 +245,9 @@ export const subscriptionMachine = setup({
           after: { settling: { actions: 'forgetRemedies' } },
         },
 
-        /** The link came back or a farm spoke up: a tick clears it, a measured silence condemns it. */
         checking: {
+          description:
+            'the link came back or a farm spoke up: a tick clears it, a measured silence condemns it',
           tags: 'stale',
           entry: [
             'checkLine',
@@ -267,8 +269,8 @@ export const subscriptionMachine = setup({
           after: { signOfLife: { target: 'stale' } },
         },
 
-        /** Data should flow and does not: asked for again, with growing pauses. */
         stale: {
+          description: 'data should flow and does not: asked for again, with growing pauses',
           tags: 'stale',
           entry: ['doubtLine', { type: 'report', params: { standing: 'stale' } }],
           on: {
@@ -279,8 +281,8 @@ export const subscriptionMachine = setup({
           after: { rerequestPause: { target: '#subscription.open', reenter: true, actions: 'countRemedy' } },
         },
 
-        /** TWS lost its link to IB: nothing to ask for until that is back. */
         suspended: {
+          description: 'TWS lost its link to IB: nothing to ask for until that is back',
           tags: 'stale',
           entry: [
             'doubtLine',
@@ -308,8 +310,8 @@ export const subscriptionMachine = setup({
       },
     },
 
-    /** No session: the next one opens the line. */
     offline: {
+      description: 'no session: the next one opens the line',
       tags: 'stale',
       entry: [
         { type: 'noteReason', params: { reason: reasons.disconnected } },
@@ -327,8 +329,9 @@ export const subscriptionMachine = setup({
       after: { retryPause: { guard: 'isUp', target: 'open' } },
     },
 
-    /** TWS said no. What may pass is asked again after its pause, whatever the link does meanwhile. */
     refused: {
+      description:
+        'TWS said no. What may pass is asked again after its pause, whatever the link does meanwhile',
       tags: 'refused',
       entry: { type: 'report', params: { standing: 'refused' } },
       on: {

@@ -345,6 +345,7 @@ export const twsMachine = setup({
   },
 }).createMachine({
   id: 'tws',
+  description: 'the connection: one session per attempt, thrown away on any loss',
   context: ({ input }) => ({
     ...input,
     ...noSession,
@@ -579,8 +580,8 @@ export const twsMachine = setup({
       },
     },
 
-    /** decides where to wait; never stayed in */
     lost: {
+      description: 'decides where to wait; never stayed in',
       entry: ['endSession', 'planRetry'],
       always: [
         { guard: 'isUnsupported', target: 'refused' },

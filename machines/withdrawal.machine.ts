@@ -169,6 +169,7 @@ export const withdrawalMachine = setup({
   },
 }).createMachine({
   id: 'withdrawal',
+  description: 'orders that must go, asked for until they have closed',
   context: { leases: [], owed: [], at: 0, attempts: 0 },
   initial: 'resting',
   on: {
@@ -181,10 +182,12 @@ export const withdrawalMachine = setup({
   },
   states: {
     resting: {
+      description: 'nothing is owed, or it cannot be asked for now',
       entry: 'rest',
       on: { 'withdrawal.retry': { guard: 'isAnythingOwed', target: 'withdrawing' } },
     },
     withdrawing: {
+      description: 'cancels are out',
       tags: 'withdrawing',
       entry: 'cancelOwed',
       always: { guard: 'isNothingOwed', target: 'resting' },
