@@ -2,6 +2,7 @@
 import type { JournalRecord } from '../machines/journal.ts';
 import type { Order } from '../machines/order.ts';
 import type { Metrics } from './metrics.ts';
+import type { Observer } from './observer.ts';
 import type { Runtime } from './runtime.ts';
 
 const readEveryMs = 1_000;
@@ -9,12 +10,15 @@ const readEveryMs = 1_000;
 const awaitedMax = 1_000;
 
 /** Returns the way to stop. */
-export function readMeters(runtime: Runtime, metrics: Metrics): () => void {
+export function readMeters(
+  runtime: Runtime,
+  observer: Pick<Observer, 'onChange'>,
+  metrics: Metrics,
+): () => void {
   const sentAt = new Map<string, number>();
   const seen = { ticks: 0, cancel: 0, order: 0, control: 0, data: 0 };
 
   const stopListening = runtime.onRecord(({ event, ts, payload }: JournalRecord) => {
-    if (event === 'tws.lost') metrics.reconnects.add(String((payload.health as { cause?: unknown }).cause));
     if (event === 'discrepancy.raised') metrics.discrepancies.add(codeOf(payload));
     if (event === 'order.doubted') metrics.doubt();
     if (event === 'lease.lapsed') metrics.lapse();
@@ -29,6 +33,14 @@ export function readMeters(runtime: Runtime, metrics: Metrics): () => void {
       if (sent !== undefined) metrics.acknowledgement.record(ts - sent);
       sentAt.delete(clientOrderId);
     }
+  });
+
+  let failures = 0;
+  const stopWatching = observer.onChange(({ machine }) => {
+    if (machine !== 'tws') return;
+    const { context } = runtime.child('tws').getSnapshot();
+    if (context.failures > failures) metrics.reconnects.add(String(context.lastCause));
+    failures = context.failures;
   });
 
   const timer = setInterval(() => {
@@ -46,6 +58,7 @@ export function readMeters(runtime: Runtime, metrics: Metrics): () => void {
 
   return () => {
     clearInterval(timer);
+    stopWatching();
     stopListening();
   };
 }

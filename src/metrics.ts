@@ -219,7 +219,7 @@ export function createMetrics({
   const reconnects = tally(
     'reconnects',
     'tws_runtime_reconnects_total',
-    'Sessions with TWS that were lost, by what ended them',
+    'Attempts at a session with TWS that ended, early or late, by what ended them',
     'cause',
     lossCauses,
   );

@@ -89,7 +89,7 @@ export function createProgram(options: ProgramOptions) {
     now,
     ...(patience ? { patience } : {}),
   });
-  const stopMeters = readMeters(runtime, metrics);
+  const stopMeters = readMeters(runtime, observer, metrics);
   const cache = config.redisUrl
     ? createCache({
         url: config.redisUrl,
