@@ -12,11 +12,13 @@ export function diagrams(machines: readonly MachineDefinition[] = machineDefinit
     .sort((a, b) => Number(b.id === 'runtime') - Number(a.id === 'runtime'))
     .map((machine) => {
       const { id, description } = machine;
-      const title = description === null ? id : `${id}: ${description}`;
+      const title = description === null ? `<b>${id}</b>` : `<b>${id}</b> ${inHtml(description)}`;
       return `<details>\n<summary>${title}</summary>\n\n\`\`\`mermaid\n${diagramOf(machine)}\`\`\`\n\n</details>`;
     })
     .join('\n\n');
 }
+
+const inHtml = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 
 /** The README with the diagrams in their place. Throws when the markers are missing. */
 export function withDiagrams(readme: string, drawn: string): string {
