@@ -52,6 +52,10 @@ export interface AtRest {
   readonly dayStart: number;
   /** from when to when executions of a past day may be missing, as an alert has told */
   readonly gaps: readonly { readonly from: number; readonly to: number }[];
+  /** `account|instrument` whose position differed, as an alert has told */
+  readonly doubtedPositions: ReadonlySet<string>;
+  /** when the books were compared for the first time: what the account held by then is taken as it is */
+  readonly knownSince: number;
   /** why the runtime does not rest, in words; empty when it does */
   readonly unrest: readonly string[];
   readonly clientId: number;

@@ -111,10 +111,28 @@ export function play(plan: Plan, coverage: Coverage): Run {
   };
 
   const gaps: { readonly from: number; readonly to: number }[] = [];
-  const noteGap = (detail: Readonly<Record<string, unknown>>): void => {
-    const { from, to } = (detail.evidence ?? {}) as { readonly from?: string; readonly to?: string };
-    gaps.push({ from: Date.parse(from ?? ''), to: Date.parse(to ?? '') });
+  const doubtedPositions = new Set<string>();
+  const missingOrders = new Set<string>();
+  /** when the books were compared for the first time */
+  let knownSince: number | null = null;
+  const noteDifference = (event: string, detail: Readonly<Record<string, unknown>>): void => {
+    const { code, subject, evidence, clientOrderId } = detail;
+    if (event === 'order.inDoubt') missingOrders.add(String(clientOrderId));
+    const named = (subject ?? {}) as Partial<Record<'account' | 'instrument' | 'clientOrderId', string>>;
+    if (code === 'executions-gap') {
+      const { from, to } = evidence as { readonly from: string; readonly to: string };
+      gaps.push({ from: Date.parse(from), to: Date.parse(to) });
+    } else if (code === 'order-missing') missingOrders.add(named.clientOrderId ?? '');
+    else if (code !== undefined) doubtedPositions.add(`${named.account}|${named.instrument}`);
   };
+  /** It ended on a day that TWS no longer lists, and people have been told that it is missing: theirs to decide. */
+  const isForPeople = ({ clientOrderId, permIds }: Pick<Order, 'clientOrderId' | 'permIds'>): boolean =>
+    missingOrders.has(clientOrderId) &&
+    permIds.every((permId) => {
+      const end = history.orders.get(Number(permId))?.completedAt ?? null;
+      return end !== null && end < dayStart();
+    });
+  const dayStart = (): number => dayOf(clock.now(), 'US/Eastern').from;
 
   const states = new Map<string, string>();
   /** In which state an order met which fact. */
@@ -174,7 +192,8 @@ export function play(plan: Plan, coverage: Coverage): Run {
           note('durable', tellEntry(entry));
           noteCell(entry);
           if (entry.kind === 'trading') latched = entry.state;
-          if (entry.kind === 'alert' && entry.detail.code === 'executions-gap') noteGap(entry.detail);
+          if (entry.kind === 'alert') noteDifference(entry.event, entry.detail);
+          if (entry.kind === 'health' && entry.event === 'session.reconciled') knownSince ??= entry.at;
           observe({ type: 'durable', entry, seq: firstSeq + index });
         }
       },
@@ -399,7 +418,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
     if (!root.hasTag('trading')) reasons.push(`not trading: ${JSON.stringify(root.value.phase)}`);
     for (const order of allOrders()) {
       const awaited = ['reviewing', 'journaling', 'submitting', 'modifying', 'cancelling', 'inDoubt'];
-      if (awaited.includes(order.state)) {
+      if (awaited.includes(order.state) && !isForPeople(order)) {
         reasons.push(`${order.clientOrderId} is ${order.state} (${order.reason?.code ?? 'no reason'})`);
       }
     }
@@ -412,8 +431,12 @@ export function play(plan: Plan, coverage: Coverage): Run {
     for (const [requestId, { kind, ids }] of Object.entries(operations))
       reasons.push(`${requestId} is still at its ${kind} of ${ids.join(' ')}`);
     for (const { clientOrderId } of refused) reasons.push(`${clientOrderId} waits for an order id`);
-    for (const { code, subject } of life.child('audit').getSnapshot().context.book.open)
+    const known = new Map(allOrders().map((order) => [order.clientOrderId, order]));
+    for (const { code, subject } of life.child('audit').getSnapshot().context.book.open) {
+      const missing = subject.kind === 'order' ? known.get(subject.clientOrderId) : undefined;
+      if (missing !== undefined && isForPeople(missing)) continue;
       reasons.push(`a difference is open: ${code} ${JSON.stringify(subject)}`);
+    }
     return reasons;
   }
 
@@ -428,8 +451,10 @@ export function play(plan: Plan, coverage: Coverage): Run {
       gate: life.child('gate').getSnapshot().context,
       ledger: ledgerOf(life),
       history,
-      dayStart: dayOf(clock.now(), 'US/Eastern').from,
+      dayStart: dayStart(),
       gaps,
+      doubtedPositions,
+      knownSince: knownSince ?? clock.now(),
       unrest: reasons,
       clientId,
     };

@@ -15,13 +15,13 @@ export const booksAgree: Checker = {
     for (const [permId, order] of open) known.set(permId, order);
     for (const order of orders) {
       const { clientOrderId, permIds, state } = order;
+      // How an order ended on a day that TWS no longer lists may never be heard.
+      const ends = permIds.map((permId) => known.get(permId)?.completedAt ?? null);
+      if (ends.length > 0 && ends.every((end) => end !== null && end < dayStart)) continue;
       const inBook = permIds.flatMap((permId) => open.get(permId) ?? []);
       if (isClosed(order) && inBook.length > 0)
         yield `${clientOrderId} is ${state} and the book works perm ${inBook[0]?.permId}`;
       if (!isClosed(order) && inBook.length === 0) yield `${clientOrderId} is ${state} and not in the book`;
-      // How an order ended on a day that TWS no longer lists may never be heard.
-      const ends = permIds.map((permId) => known.get(permId)?.completedAt ?? null);
-      if (ends.length > 0 && ends.every((end) => end !== null && end < dayStart)) continue;
       // Of two live orders under one number each has its own terms.
       const single = permIds.length === 1 ? inBook[0] : undefined;
       if (single && !equals(order.quantity, toDecimal(single.request.totalQuantity) ?? '0'))

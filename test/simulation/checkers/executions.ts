@@ -5,7 +5,7 @@ import type { Checker } from '../observation.ts';
 /** Each execution is booked exactly once, in its last revision, with its commission, in the ledger and in its order. */
 export const executionsOnce: Checker = {
   name: 'executions exactly once',
-  *atRest({ history, journal, orders, dayStart, gaps }) {
+  *atRest({ history, journal, orders, dayStart, gaps, doubtedPositions, knownSince }) {
     const { executions, commissions } = history;
     const { rows } = journal.executions({ limit: 1_000_000, after: null });
     const booked = new Map<string, (typeof rows)[number]>();
@@ -27,8 +27,13 @@ export const executionsOnce: Checker = {
       const isPast = time < dayStart;
       const row = booked.get(family);
       if (row === undefined) {
-        const isTold = isPast && gaps.some(({ from, to }) => from <= time && time <= to);
-        if (!isTold) yield `${execId} of perm ${permId} is not booked`;
+        const names = [...doubtedPositions].filter((name) => name.startsWith(`${execution.account}|`));
+        const isTold =
+          time < knownSince ||
+          gaps.some(({ from, to }) => from <= time && time <= to) ||
+          names.some((name) => name.includes(execution.contract.localSymbol)) ||
+          execution.contract.secType === 'BAG';
+        if (!isPast || !isTold) yield `${execId} of perm ${permId} is not booked`;
         continue;
       }
       if (row.execId !== execId && isPast) continue;
