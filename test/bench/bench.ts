@@ -1,6 +1,7 @@
 /**
  * What the runtime costs beside the library that it stands on.
- * `npm run bench [-- [--quick] [--only orders|fast|ticks|steps] [--json <file>] [--profile <folder>]]`
+ * `npm run bench [-- [orders|fast|ticks|streams|steps] [--quick] [--json <file>] [--profile <folder>]]`; `--only <part>` is the same
+ * as naming the part.
  *
  * Everything that is measured runs in a process of its own, on loopback: the runtime as `npm start` starts it (journal on,
  * LOG_LEVEL=warn), its clients, the simulated gateway, and bare @stoqey/ib as the yardstick. The bare library is taken at its
@@ -26,6 +27,11 @@
  * runtime's or the library's process alone. Then at a pace: how old a row is (`ts`, 1 ms resolution) when the client has it. A row waits
  * for its beat, so half a beat and more is by design; beat -> client is what the way itself takes.
  *
+ * Streams. One runtime on the simulated gateway; its clients sit in two processes of their own. First orders alone, within
+ * TWS's limits; then the same orders while crowds of dashboards watch ticks at a pace, one in ten of them the orders too:
+ * beat -> client of every frame of every client, holes in any `seq` end the bench, probes are asked all the while, memory is
+ * what the process grew by when the clients had come. The clients' processes tell how busy and how late they were themselves.
+ *
  * Steps. Single functions in loops, for orientation (micro.ts).
  *
  * Ratios are of figures of the same run; figures of different machines or runs compare with nothing. `--quick` shows that all
@@ -41,6 +47,7 @@ import type { Sent } from './feeder.ts';
 import { type Report, Rows, tableOf } from './figures.ts';
 import type { OrderRun, PlacedOrder } from './order-client.ts';
 import type { Instrument } from './simulated.ts';
+import { type Crowd, measureStreams } from './streams.ts';
 import type { Taken } from './tick-client.ts';
 
 interface Plan {
@@ -54,6 +61,7 @@ interface Plan {
   readonly rounds: number;
   readonly messages: number;
   readonly pacedSeconds: number;
+  readonly crowds: readonly Crowd[];
   readonly steps: number;
 }
 
@@ -70,6 +78,10 @@ const plans: Readonly<Record<'whole' | 'quick', Plan>> = {
     rounds: 3,
     messages: 1_000_000,
     pacedSeconds: 10,
+    crowds: [
+      { id: 'fast', clients: 200, keys: lines, ticksPerSecond: 50_000 },
+      { id: 'wide', clients: 1_000, keys: 20, ticksPerSecond: 10_000 },
+    ],
     steps: 1_000,
   },
   quick: {
@@ -82,15 +94,23 @@ const plans: Readonly<Record<'whole' | 'quick', Plan>> = {
     rounds: 1,
     messages: 20_000,
     pacedSeconds: 1,
+    crowds: [
+      { id: 'fast', clients: 6, keys: 10, ticksPerSecond: 5_000 },
+      { id: 'wide', clients: 20, keys: 4, ticksPerSecond: 1_000 },
+    ],
     steps: 20,
   },
 };
-const deadlineMs = 175_000;
+const deadlineMs = 300_000;
 const ticksPerSecond = 10_000;
 const idleMs = 5_000;
 const memoryFilesystem = 0x01_02_19_94;
 
-const { values: options } = parseArgs({
+const {
+  values,
+  positionals: [named, ...surplus],
+} = parseArgs({
+  allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -98,6 +118,7 @@ const { values: options } = parseArgs({
     profile: { type: 'string' },
   },
 });
+const options = { ...values, only: named ?? values.only };
 const plan = plans[options.quick ? 'quick' : 'whole'];
 const rows = new Rows();
 const notes: string[] = [];
@@ -461,10 +482,17 @@ async function ticks(): Promise<void> {
   await Promise.all([dashboard.stop(), runtime.stop(), forBare.stop(), forOurs.stop()]);
 }
 
+const streams = (): Promise<void> =>
+  measureStreams(
+    { rows, notes, start, startRuntime, placeOrders: ourOrders },
+    { lines: plan.lines, orders: plan.orders, everyMs: plan.everyMs, crowds: plan.crowds },
+  );
+
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   orders: withinLimits,
   fast: unlimited,
   ticks,
+  streams,
   steps,
 };
 
@@ -509,8 +537,11 @@ async function leave(code: number, message: string): Promise<void> {
 
 const tooLong = setTimeout(() => void leave(1, `not finished within ${deadlineMs} ms`), deadlineMs);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void leave(130, signal));
-if (options.only !== undefined && !Object.hasOwn(parts, options.only)) {
-  void leave(1, `--only: "${options.only}" is none of ${Object.keys(parts).join(', ')}`);
+const [unknown] = [options.only, ...surplus].filter(
+  (part) => part !== undefined && !Object.hasOwn(parts, part),
+);
+if (unknown !== undefined || surplus.length > 0) {
+  void leave(1, `"${unknown ?? surplus[0]}": name one of ${Object.keys(parts).join(', ')}`);
 } else {
   main().then(
     () => {

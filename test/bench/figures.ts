@@ -5,7 +5,7 @@ export interface Row {
   readonly id: string;
   readonly group: string;
   readonly what: string;
-  /** `ms`, `us`, `ns`, `1/s`, `s`, `x` (a ratio) or `share` */
+  /** `ms`, `us`, `ns`, `1/s`, `s`, `kB`, `MB/s`, `x` (a ratio) or `share`; empty for a mere count */
   readonly unit: string;
   /** how many were measured; null for a ratio */
   readonly count: number | null;

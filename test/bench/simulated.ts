@@ -106,5 +106,7 @@ serve({
   },
   flooding: () => isFlooding,
   flooded: () => flooding,
+  /** microseconds */
+  cpu: () => process.cpuUsage(),
   conformance: () => current().conformance().length,
 });
