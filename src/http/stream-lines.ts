@@ -101,8 +101,9 @@ export class LineStream {
       const row = reading.view.row();
       if (row !== undefined) rows.push(row);
     }
-    client.sendText(
-      `{"type":"snapshot","subscription":${subscription.id},"seq":1,"ts":${Date.now()},"rows":[${rows.join(',')}]}`,
+    client.sendSnapshot(
+      `{"type":"snapshot","subscription":${subscription.id},"seq":1,`,
+      Buffer.from(`"ts":${Date.now()},"rows":[${rows.join(',')}]}`),
     );
     return subscription;
   }

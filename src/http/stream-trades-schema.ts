@@ -15,6 +15,7 @@ export const PrintView = Type.Object({
   pastLimit: marked('beyond the limits of the day'),
   unreported: marked('not reported to the tape: odd lots, averages, derivatives'),
   backfilled: marked('from before the line was opened'),
+  gap: marked('the line was down or in doubt before this print: some may be missing'),
   ts: Type.Number({ description: "when TWS's bytes were read, ms since the epoch" }),
 });
 

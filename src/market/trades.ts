@@ -10,9 +10,16 @@ const printsShown = 50;
 export class TradesCell extends LiveCell {
   /** JSON texts; the last one is that of the newest change */
   private prints: string[] = [];
+  /** the line was in doubt since the newest print */
+  private isInterrupted = false;
 
   /** The tape goes on where it stopped. */
   override opened(): void {}
+
+  override trust(trusted: boolean, at: number): void {
+    if (!trusted) this.isInterrupted = this.changes > 0;
+    super.trust(trusted, at);
+  }
 
   print(print: Print, at: number): void {
     this.take(at);
@@ -49,9 +56,11 @@ export class TradesCell extends LiveCell {
         ...(pastLimit ? { pastLimit } : {}),
         ...(unreported ? { unreported } : {}),
         ...(isOld ? { backfilled: true } : {}),
+        ...(this.isInterrupted ? { gap: true } : {}),
         ts: at,
       }),
     );
+    this.isInterrupted = false;
     if (this.prints.length >= 2 * printsKept) this.prints = this.prints.slice(-printsKept);
   }
 }

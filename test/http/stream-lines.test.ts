@@ -18,7 +18,9 @@ let whole: Whole;
 const testers: StreamTester[] = [];
 beforeAll(async () => {
   // Fewer than the runtime expects, so that TWS is the one who says no.
-  whole = await startWhole({ simulator: { limits: { depthLines: 2, tickByTickLines: 1 } } });
+  whole = await startWhole({
+    simulator: { limits: { depthLines: 2, tickByTickLines: 1 }, barUpdateMs: 200 },
+  });
 }, 30_000);
 afterAll(async () => {
   await whole.stop();
@@ -38,9 +40,14 @@ const lines = async (): Promise<string[]> =>
   (await whole.call('GET', '/v1/actors?limit=500')).body.actors
     .map(({ id }: { id: string }) => id)
     .filter((id: string) => id.includes('line:'));
-const asked = (message: string) => whole.simulator.received({ message }).length;
-const requestOf = (message: string) =>
-  Number(whole.simulator.received({ message }).at(-1)?.fields[message === 'reqMktDepth' ? 2 : 1]);
+/** Requests for AAPL. */
+const asked = (message: string) =>
+  whole.simulator.received({ message }).filter(({ fields }) => fields.includes('AAPL')).length;
+/** The newest request for AAPL. */
+const requestOf = (message: string): number => {
+  const of = whole.simulator.received({ message }).filter(({ fields }) => fields.includes('AAPL'));
+  return Number(of.at(-1)?.fields[message === 'reqMktDepth' ? 2 : 1]);
+};
 const rowOf = (tester: StreamTester, subscription: number, key = 'AAPL'): Row | undefined =>
   tableOf(tester.of(subscription)).get(key);
 const until = (tester: StreamTester, subscription: number, fits: (row: Row) => boolean, key = 'AAPL') =>
@@ -187,11 +194,15 @@ describe('depth', () => {
       () => faults.farmOk('usfarm'),
       0,
     );
+    // Whatever version of the protocol is spoken.
+    faults.offerVersion(177);
     await cycle(
       () => faults.drop(),
       () => undefined,
       1,
     );
+    expect(whole.simulator.clients()).toMatchObject([{ version: 177 }]);
+    faults.offerVersion(193);
     const { bids, asks } = await until(tester, id, (row) => prices(row.bids).length === 10);
     expect(prices(asks)[0]).toBeGreaterThan(prices(bids)[0] ?? 0);
     faults.injectError(requestOf('reqMktDepth'), 10197, 'No market data during competing live session');
@@ -255,6 +266,14 @@ describe('trades', () => {
     }
     const heard = tester.of(id).length;
     const again = requestOf('reqTickByTickData');
+    for (const [kind, status] of [
+      [3, 'delayed'],
+      [2, 'frozen'],
+      [1, 'live'],
+    ] as const) {
+      faults.inject([58, 1, again, kind]);
+      await until(tester, id, (row) => row.status === status);
+    }
     for (let n = 1; n <= 1_200; n += 1)
       faults.inject([tickByTickMessage, again, 2, 1_800_000_002, 2_000 + n, 1, 0, 'BATS', '']);
     await eventually(() => tradesOf(tester, id).some(({ price }) => price === 3_200), Boolean);
@@ -344,4 +363,12 @@ test('a book too many is refused by TWS or waits for a line, and its reader is t
   expect(body.counters.mergedRows.depth).toBeGreaterThan(0);
   await tester.ask({ type: 'unsubscribe', subscription: ids.NVDA });
   await until(tester, ids.SPY ?? 0, isLive, 'SPY');
+});
+
+test('one exchange without market makers has rows of two numbers', async () => {
+  const tester = await open();
+  const id = await tester.subscribe('depth', { keys: ['FUT:ESZ6@CME'] });
+  const row = await until(tester, id, ({ bids }) => prices(bids).length === 10, 'FUT:ESZ6@CME');
+  expect(levels(row.bids)[0]).toEqual([expect.any(Number), expect.any(Number)]);
+  expect(await lines()).toContainEqual(expect.stringContaining('line:depth:FUT:ESZ6@CME'));
 });

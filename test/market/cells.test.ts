@@ -181,8 +181,19 @@ describe('a tape', () => {
     expect(rowOf(cell).trades).toEqual([]);
     cell.backfilled([print(1)], 1);
     cell.print(print(2), 1);
+    cell.trust(false, 1);
     cell.backfilled([print(1), print(2)], 1);
-    expect(rowOf(cell).trades).toMatchObject([{ price: 1, backfilled: true }, { price: 2 }]);
+    cell.trust(true, 1);
+    cell.print(print(3), 1);
+    cell.print(print(4), 1);
+    const { trades } = rowOf(cell);
+    expect(trades).toMatchObject([
+      { price: 1, backfilled: true },
+      { price: 2 },
+      { price: 3, gap: true },
+      { price: 4 },
+    ]);
+    expect(trades?.map((shown) => 'gap' in shown)).toEqual([false, false, true, false]);
   });
 });
 
