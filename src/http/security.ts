@@ -11,6 +11,12 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** what a caller needs; absent: nothing */
     scope?: Scope;
+    /** an upgrade by a page of a foreign origin is let through: the route closes it without a word */
+    closesForeignPages?: boolean;
+  }
+  interface FastifyRequest {
+    /** of a page that may not call */
+    isForeign: boolean;
   }
 }
 
@@ -69,6 +75,7 @@ export function addSecurity(
   const hosts = hostRule(options);
   const origins = new Set(options.allowedOrigins.map((origin) => origin.toLowerCase()));
 
+  server.decorateRequest('isForeign', false);
   server.addHook('onRequest', (request, reply, done) => {
     const { host = '', origin } = request.headers;
     const malformed = malformedHead(request, options);
@@ -88,6 +95,12 @@ export function addSecurity(
       }
     } else {
       if (!origins.has(origin.toLowerCase())) {
+        const { closesForeignPages = false } = request.routeOptions.config ?? {};
+        request.isForeign = true;
+        if (closesForeignPages && request.headers.upgrade !== undefined) {
+          done();
+          return;
+        }
         const detail = `add "${origin.slice(0, 100)}" to ALLOWED_ORIGINS`;
         done(new ProblemError(problem('origin-not-allowed', detail)));
         return;

@@ -40,6 +40,8 @@ const usualLimits: StreamLimits = {
 const minRowBeatMs = 200;
 const reconnectMs = { least: 500, spread: 2000 };
 const goodbyeMs = 1500;
+/** for a refused socket to go by itself */
+const refusedMs = 1000;
 
 /** What health says of the clients. */
 export interface StreamFigures {
@@ -426,7 +428,7 @@ export class Streams implements StreamStatus {
   }
 }
 
-/** The route. Hosts and origins were checked by the hooks before any upgrade. */
+/** The route. Hosts and origins were checked by the hooks before any upgrade; a page of a foreign origin gets a close code. */
 export function addStream(server: FastifyInstance, streams: Streams, limiter: Limiter): void {
   const upgrades = new WeakMap<IncomingMessage, FastifyRequest>();
   server.websocketServer.on('headers', (headers, raw) => {
@@ -441,9 +443,11 @@ export function addStream(server: FastifyInstance, streams: Streams, limiter: Li
     url: '/v1/stream',
     // a token in the query would end up in histories and logs: nothing is taken from there
     schema: { hide: true, querystring: Type.Object({}, { additionalProperties: false }) },
+    // a browser tells its page the close code, and nothing of an upgrade that failed
+    config: { closesForeignPages: true },
     onRequest: async (request) => {
       upgrades.set(request.raw, request);
-      if (bearerOf(request) === null || scopesOf(streams, request).length > 0) return;
+      if (request.isForeign || bearerOf(request) === null || scopesOf(streams, request).length > 0) return;
       const wait = await limiter.countFailure(request);
       throw wait === null
         ? new ProblemError(problem('unauthenticated', 'this token is not known'))
@@ -453,6 +457,10 @@ export function addStream(server: FastifyInstance, streams: Streams, limiter: Li
       throw new ProblemError(problem('upgrade-required', 'open it as a WebSocket'), { Upgrade: 'websocket' });
     },
     wsHandler: (socket, request) => {
+      if (request.isForeign) {
+        refuse(socket);
+        return;
+      }
       streams.accept(
         socket,
         request.raw.socket,
@@ -461,6 +469,14 @@ export function addStream(server: FastifyInstance, streams: Streams, limiter: Li
       );
     },
   });
+}
+
+/** Closes without having said or heard anything. */
+function refuse(socket: WebSocket): void {
+  socket.on('error', () => socket.terminate());
+  socket.close(closeCodes.origin, 'origin-not-allowed');
+  const timer = setTimeout(() => socket.terminate(), refusedMs);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 function scopesOf(streams: Streams, request: FastifyRequest): readonly Scope[] {

@@ -47,6 +47,18 @@ function upgrade(headers: Record<string, string>): Promise<number> {
   });
 }
 
+/** With which code a connection is closed, and how many frames came before. */
+async function closeOf(headers: Record<string, string>): Promise<{ code: number; frames: number }> {
+  const socket = new WebSocket(`ws://127.0.0.1:${running.port}/v1/stream`, { headers });
+  let frames = 0;
+  socket.on('message', () => {
+    frames += 1;
+  });
+  socket.on('open', () => socket.send('{"type":"subscribe","id":1,"channel":"orders"}'));
+  const [code] = (await once(socket, 'close')) as [number];
+  return { code, frames };
+}
+
 const start = async (changes: Partial<HttpOptions> = {}) => {
   running = await startServer(changes);
 };
@@ -111,7 +123,7 @@ describe('browser origins', () => {
         status: 403,
         code: 'origin-not-allowed',
       });
-      expect(await upgrade({ Host: host, Origin: origin })).toBe(403);
+      expect(await closeOf({ Host: host, Origin: origin })).toEqual({ code: 1008, frames: 0 });
     }
     expect(await upgrade({ Host: host, Origin: `http://${host}` })).toBe(101);
   });
