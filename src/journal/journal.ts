@@ -10,7 +10,8 @@ import type { Order, OrderFact, Reason } from '../../machines/order.ts';
 import type { WithdrawalStanding } from '../../machines/withdrawal.machine.ts';
 import { checksumOf, type FactRow, factColumns, inWriting, parse, proven, recordOf } from './facts.ts';
 import { orderColumns, otherColumns, putHead } from './heads.ts';
-import { damaged, isDamage, openDatabase } from './opening.ts';
+import { damaged, isDamage, type Opened, openDatabase } from './opening.ts';
+import { Witness } from './witness.ts';
 
 export interface TradingStanding {
   readonly state: 'open' | 'reducing' | 'halted';
@@ -37,8 +38,9 @@ export interface Journal {
   /** One transaction, one fsync. Throws when nothing could be made durable; then nothing was. */
   append(entries: readonly JournalEntry[]): readonly JournalRecord[];
   /**
-   * Moves what the write-ahead log holds into the file once it is worth a pause; `isUrgent`: only once the log is long.
-   * Never part of `append`: an order would wait for it. Throws when the disk refuses; nothing is lost then.
+   * Notes beside the file how far it has come, and moves what the write-ahead log holds into the file once it is worth a
+   * pause; `isUrgent`: only once the log is long. Never part of `append`: an order would wait for it. Throws when the disk
+   * refuses; nothing is lost then.
    */
   tidy(isUrgent?: boolean): void;
   restore(closedSince: number): Restoration;
@@ -53,6 +55,8 @@ export interface Journal {
   executions(query: { readonly limit: number; readonly after: string | null }): Page<ExecutionRow>;
   records(query: { readonly after: number; readonly limit: number }): readonly JournalRecord[];
   lastSeq(): number;
+  /** names this row of numbers: another one when numbers may have been given twice (a repair, a lost end) */
+  epoch(): string;
   /** the time of the newest fact, ms since the epoch; null: there is none */
   lastAt(): number | null;
   /** what had to be put right when the file was opened, in sentences; empty when it was whole */
@@ -62,8 +66,7 @@ export interface Journal {
 
 /** Opens or creates the file. Throws with the variable's name and the fix when that is impossible. */
 export function openJournal(path: string): Journal {
-  const { database, lastSeq, rebuilt } = openDatabase(path);
-  return new SqliteJournal(path, database, lastSeq, rebuilt);
+  return new SqliteJournal(path, openDatabase(path));
 }
 
 type Row = Record<string, unknown>;
@@ -94,14 +97,21 @@ class SqliteJournal implements Journal {
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #epoch: string;
+  readonly #witness: Witness;
   #lastSeq: number;
   #unmoved = 0;
 
-  constructor(path: string, database: DatabaseSync, lastSeq: number, rebuilt: boolean) {
+  constructor(path: string, { database, lastSeq, epoch, rebuilt, lost }: Opened) {
     this.#path = path;
     this.#database = database;
     this.#lastSeq = lastSeq;
-    this.findings = rebuilt ? ['the read model did not follow from the facts and was made again'] : [];
+    this.#epoch = epoch;
+    this.#witness = new Witness(path);
+    this.findings = [
+      ...(rebuilt ? ['the read model did not follow from the facts and was made again'] : []),
+      ...(lost > 0 ? [`its end is lost, ${lost} facts that were told; their numbers are given again`] : []),
+    ];
   }
 
   append(entries: readonly JournalEntry[]): readonly JournalRecord[] {
@@ -121,6 +131,7 @@ class SqliteJournal implements Journal {
   }
 
   tidy(isUrgent = false): void {
+    this.#witness.note({ epoch: this.#epoch, seq: this.#lastSeq });
     if (this.#unmoved < (isUrgent ? tidyAtLatest : tidyAfter)) return;
     this.#unmoved = 0;
     this.#database.exec('pragma wal_checkpoint(passive)');
@@ -199,12 +210,18 @@ class SqliteJournal implements Journal {
     return this.#lastSeq;
   }
 
+  epoch(): string {
+    return this.#epoch;
+  }
+
   lastAt(): number | null {
     const [newest] = this.#all('select ts from facts where seq = ?', this.#lastSeq);
     return newest ? Number(newest.ts) : null;
   }
 
   close(): void {
+    this.#witness.note({ epoch: this.#epoch, seq: this.#lastSeq });
+    this.#witness.close();
     this.#database.close();
   }
 

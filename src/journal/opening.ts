@@ -4,14 +4,19 @@ import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DamagedFact } from './facts.ts';
 import { headsAgree, rebuildHeads } from './heads.ts';
-import { prepare } from './schema.ts';
+import { epochOf, prepare, renewEpoch } from './schema.ts';
+import { readWitness } from './witness.ts';
 
 export interface Opened {
   readonly database: DatabaseSync;
   /** number of the newest fact; 0 for an empty journal */
   readonly lastSeq: number;
+  /** names this row of numbers: it changes when a number may be given twice */
+  readonly epoch: string;
   /** the read model was not a fold of the facts and was made again */
   readonly rebuilt: boolean;
+  /** facts that were told to somebody and are gone from its end */
+  readonly lost: number;
 }
 
 /** SQLite's primary result codes that have a cure of their own. */
@@ -45,7 +50,10 @@ export function openDatabase(path: string): Opened {
     const lastSeq = proveFacts(database);
     const rebuilt = !headsAgree(database);
     if (rebuilt) rebuildHeads(database);
-    return { database, lastSeq, rebuilt };
+    const seen = readWitness(path);
+    const lost = seen?.epoch === epochOf(database) ? Math.max(0, seen.seq - lastSeq) : 0;
+    if (lost > 0) renewEpoch(database);
+    return { database, lastSeq, epoch: epochOf(database), rebuilt, lost };
   } catch (error) {
     if (database?.isOpen) database.close();
     throw explained(path, error);

@@ -2,6 +2,7 @@
  * The tables of the journal. `facts` is the truth: numbered without holes, each with a checksum. `heads` says for each
  * thing that facts are about where its newest fact is; it is written in the same transaction and can be made again.
  */
+import { randomInt } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 
 export const schemaVersion = 2;
@@ -38,11 +39,28 @@ create index order_ids on heads (order_id) where order_id is not null;
 /** Makes the tables of an empty file, accepts those of this version, and refuses what it does not know. */
 export function prepare(database: DatabaseSync, path: string): void {
   const version = Number(database.prepare('pragma user_version').get()?.user_version ?? 0);
-  if (version === schemaVersion) return;
+  if (version === schemaVersion) {
+    // Written before there were epochs.
+    if (idOf(database) === 0) renewEpoch(database);
+    return;
+  }
   if (version !== 0) {
     throw new Error(
       `JOURNAL_PATH: ${path} was written by another version of this program (schema ${version}, this one knows ${schemaVersion}); keep the file and use that version, or begin with another JOURNAL_PATH`,
     );
   }
   database.exec(`begin immediate; ${tables} pragma user_version = ${schemaVersion}; commit;`);
+  renewEpoch(database);
+}
+
+/** The epoch stands in the header of the file, in the number that SQLite leaves to applications. */
+const idOf = (database: DatabaseSync): number =>
+  Number(database.prepare('pragma application_id').get()?.application_id ?? 0);
+
+/** A name for the row of numbers that the facts of this file have. */
+export const epochOf = (database: DatabaseSync): string => idOf(database).toString(16).padStart(8, '0');
+
+/** From now on the numbers are others, though they look the same. */
+export function renewEpoch(database: DatabaseSync): void {
+  database.exec(`pragma application_id = ${randomInt(1, 2 ** 31 - 1)}`);
 }
