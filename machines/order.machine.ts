@@ -123,10 +123,10 @@ export const orderMachine = setup({
       if (filled !== null && context.stated?.filled !== filled) {
         const averagePrice = fact.type === 'broker.statusSeen' ? fact.averagePrice : null;
         enqueue.assign({ stated: { filled, averagePrice }, lastAt: fact.at });
-        enqueue.raise({ type: 'order.lagged' }, { delay: 'executionLag', id: 'executionLag' });
+        enqueue.raise({ type: 'order.lagged' }, { delay: 'executionLag' });
       }
       if (fact.type === 'broker.orderNoted' && fact.disposition === 'cancelled')
-        enqueue.raise({ type: 'order.endAnnounced' }, { delay: 'executionLag', id: 'endAnnounced' });
+        enqueue.raise({ type: 'order.endAnnounced' }, { delay: 'executionLag' });
       for (const news of interpret(context.order, fact)) enqueue.raise(news);
       if (contradictsEnd(context.order, fact))
         enqueue.sendParent({
