@@ -343,6 +343,16 @@ function notesOf(schema: TSchema): Notes & { readonly default?: unknown } {
 
 /** Values that are fine alone and not together. Looks only at those that are fine alone. */
 function contradictions(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
+  return [...sharedPort(values), ...unguardedHost(values)];
+}
+
+function sharedPort(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
+  const { PORT, INSPECT, INSPECT_PORT } = values as Partial<Variables>;
+  if (!INSPECT || !PORT || PORT !== INSPECT_PORT) return [];
+  return [{ variable: 'INSPECT_PORT', detail: `is ${PORT}, like PORT: give the inspector another one` }];
+}
+
+function unguardedHost(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
   const { HOST, TRADE_TOKEN, READ_TOKEN } = values as Partial<Variables>;
   if (HOST === undefined || isLoopback(HOST)) return [];
   const short = Object.entries({ TRADE_TOKEN, READ_TOKEN }).filter(

@@ -1,7 +1,8 @@
 /**
  * Shows the running actors to inspectors: a WebSocket server of its own that speaks what the receiver of
- * @statelyai/inspect reads. It is bound to loopback and nothing can bind it elsewhere. Looking on never slows what is
- * looked at: an event costs one entry of a bounded queue within the turn of an order; copies are made later, in slices.
+ * @statelyai/inspect reads, and a page for browsers. It is bound to loopback and nothing can bind it elsewhere. Looking on
+ * never slows what is looked at: an event costs one entry of a bounded queue within the turn of an order; copies are
+ * made later, in slices.
  */
 import type { AddressInfo } from 'node:net';
 import websocket from '@fastify/websocket';
@@ -13,6 +14,7 @@ import type { InspectionEvent } from 'xstate';
 import { isLoopback } from './config.ts';
 import { type ProblemCode, ProblemError, problem } from './http/problems.ts';
 import { Access, bearerOf } from './http/security.ts';
+import { inspectorPage, inspectorPagePolicy } from './inspector-page.ts';
 import { createPseudonyms } from './pseudonyms.ts';
 
 export interface InspectorOptions {
@@ -379,7 +381,13 @@ async function createFace(
     method: 'GET',
     url: '/',
     onRequest: (request, _reply, done) => done(refusalFor(request, options, access)),
-    handler: () => {
+    handler: (request, reply) => {
+      if (request.headers.accept?.includes('text/html')) {
+        reply.type('text/html; charset=utf-8').header('Content-Security-Policy', inspectorPagePolicy);
+        // The address may hold a token.
+        reply.header('Referrer-Policy', 'no-referrer').header('Cache-Control', 'no-store');
+        return reply.send(inspectorPage);
+      }
       const detail = 'open it as a WebSocket, with createWebSocketReceiver of @statelyai/inspect';
       throw new ProblemError(problem('upgrade-required', detail), { Upgrade: 'websocket' });
     },

@@ -158,7 +158,7 @@ export function createProgram(options: ProgramOptions) {
       vitals.noteBound();
       if (inspector) {
         await inspector.listen().then(
-          (at) => log.info(`inspector ${at}: every actor, for Stately inspectors on this machine`),
+          (at) => log.info(`inspector ${at}: every actor, also as a page ${at.replace('ws:', 'http:')}`),
           (error: unknown) => log.error({ err: error }, 'INSPECT_PORT: the inspector cannot listen'),
         );
       }

@@ -186,6 +186,15 @@ describe('layers', () => {
 describe('safety', () => {
   const secret = 's3cret-s3cret-s3cret';
 
+  test('the inspector needs a port of its own, when it runs', () => {
+    const env = { PORT: '8080', INSPECT_PORT: '8080' };
+    expect(() => loadConfig({ cwd, env: { ...env, INSPECT: 'true' } })).toThrow(
+      'INSPECT_PORT: is 8080, like PORT',
+    );
+    expect(() => loadConfig({ cwd, env })).not.toThrow();
+    expect(() => loadConfig({ cwd, env: { PORT: '0', INSPECT_PORT: '0', INSPECT: 'true' } })).not.toThrow();
+  });
+
   test('a host that other machines can reach needs a token', () => {
     expect(problemsOf({ HOST: '0.0.0.0' }).problems).toEqual([
       { variable: 'HOST', detail: expect.stringContaining('set TRADE_TOKEN (and READ_TOKEN)') },

@@ -1,7 +1,9 @@
 /** The inspector, with the real receiver of @statelyai/inspect on the other end of a real socket. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { Script } from 'node:vm';
 import { createWebSocketReceiver, type StatelyInspectionEvent } from '@statelyai/inspect';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -226,6 +228,21 @@ describe('of the running program', () => {
     const page = await fetch(url.replace('ws:', 'http:'));
     expect(page.status).toBe(426);
     expect(await page.json()).toMatchObject({ code: 'upgrade-required' });
+  });
+
+  test('a browser gets a page that loads and tells nothing from or to anywhere else', async () => {
+    const headers = { accept: 'text/html,*/*' };
+    const answer = await fetch(url.replace('ws:', 'http:'), { headers });
+    expect([answer.status, answer.headers.get('referrer-policy')]).toEqual([200, 'no-referrer']);
+    const policy = answer.headers.get('content-security-policy') ?? '';
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain("connect-src 'self'");
+    const html = await answer.text();
+    expect(html).not.toMatch(/(src|href)=|https?:|import\b/);
+    const script = /<script>(.*)<\/script>/s.exec(html)?.[1] ?? '';
+    expect(policy).toContain(createHash('sha256').update(script).digest('base64'));
+    expect(() => new Script(script)).not.toThrow();
+    expect((await fetch(at.replace('ws:', 'http:'), { headers })).status).toBe(401);
   });
 });
 
