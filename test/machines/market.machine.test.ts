@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createActor, fromCallback } from 'xstate';
+import { type LineFeed, lineKeyOf } from '../../machines/feed.ts';
 import type { MarketInput } from '../../machines/market.machine.ts';
 import { marketMachine, rowOf } from '../../machines/market.machine.ts';
 import type { LineCommand, LineFact } from '../../machines/market.ts';
@@ -169,6 +170,72 @@ describe('the limit of lines', () => {
     acquire('A', 'B', 'C', 'D', 'E', 'A');
     expect(actor.getSnapshot().context).toMatchObject({ turnedAway: 2 });
     expect(actor.getSnapshot().context.rows).toHaveLength(3);
+  });
+});
+
+describe('lines of several kinds', () => {
+  const feeds = [
+    { channel: 'quotes' },
+    { channel: 'depth', rows: 10 },
+    { channel: 'trades' },
+    { channel: 'bars', barSize: '1 min' },
+  ] as const satisfies readonly LineFeed[];
+  const [, depth] = feeds;
+
+  test('of one instrument are lines of their own, each within the limit of its kind', () => {
+    const { actor, ready, openKeys, row } = setUp();
+    ready();
+    for (const symbol of ['A', 'B', 'C', 'D', 'E', 'F'])
+      for (const feed of feeds)
+        actor.send({ type: 'market.acquire', key: lineKeyOf(symbol, feed), contract: { symbol }, feed });
+    const waiting = ['depth:D', 'depth:E', 'depth:F', 'trades:F'];
+    expect(openKeys()).toHaveLength(24 - waiting.length);
+    expect(openKeys()).toContain('bars:F:1 min');
+    for (const key of waiting) expect(row(key)?.standing).toBe('waiting');
+    actor.send({ type: 'market.release', key: 'trades:A' });
+    expect(row('trades:F')?.standing).toBe('requesting');
+    for (const key of waiting.slice(0, 3)) expect(row(key)?.standing).toBe('waiting');
+    expect(Object.keys(actor.getSnapshot().children)).toContain('line:depth:A');
+  });
+
+  test('too many for TWS are asked for again after a minute, and the place is not given away', () => {
+    const { time, actor, ready, tell, row, opened } = setUp();
+    ready();
+    for (const symbol of ['A', 'B', 'C', 'D'])
+      actor.send({
+        type: 'market.acquire',
+        key: lineKeyOf(symbol, depth),
+        contract: { symbol },
+        feed: depth,
+      });
+    tell('depth:C', {
+      type: 'line.ended',
+      reason: { code: '309', message: 'too many' },
+      retryAfterMs: 60_000,
+    });
+    expect(row('depth:D')?.standing).toBe('waiting');
+    time.advance(59_999);
+    expect(opened.get('depth:C')).toBe(1);
+    time.advance(1);
+    expect(opened.get('depth:C')).toBe(2);
+    expect(row('depth:D')?.standing).toBe('waiting');
+  });
+
+  test('a farm of history casts doubt on bars alone', () => {
+    const { actor, ready, doubtful } = setUp();
+    ready();
+    const contract = { symbol: 'AAPL', secType: 'STK', currency: 'USD' };
+    for (const feed of feeds)
+      actor.send({ type: 'market.acquire', key: lineKeyOf('AAPL', feed), contract, feed });
+    const broken = (name: string, kind: 'market' | 'history' | 'secdef') =>
+      actor.send({ type: 'tws.farmChanged', farm: { name, kind, status: 'broken' } });
+    broken('euhmds', 'history');
+    broken('secdefil', 'secdef');
+    expect(doubtful).toEqual([]);
+    broken('ushmds', 'history');
+    expect(doubtful.splice(0)).toEqual(['bars:AAPL:1 min line.check']);
+    broken('usfarm', 'market');
+    expect(doubtful.sort()).toEqual(['AAPL line.check', 'depth:AAPL line.check', 'trades:AAPL line.check']);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createActor, createMachine, fromCallback } from 'xstate';
+import type { LineFeed } from '../../machines/feed.ts';
 import type { LineCommand, LineFact, MarketLinkFact } from '../../machines/market.ts';
 import type { LineInput, SubscriptionReport } from '../../machines/subscription.machine.ts';
 import { subscriptionMachine } from '../../machines/subscription.machine.ts';
@@ -8,7 +9,7 @@ import { VirtualTime } from '../market/virtual-time.ts';
 type Fact = LineFact | MarketLinkFact;
 
 /** A subscription under a parent that listens, with a line that only counts. */
-function setUp() {
+function setUp(feed: LineFeed = { channel: 'quotes' }) {
   const time = new VirtualTime();
   const reports: SubscriptionReport[] = [];
   const commands: string[] = [];
@@ -28,7 +29,7 @@ function setUp() {
       invoke: {
         id: 'subscription',
         src: subscriptionMachine.provide({ actors: { line } }),
-        input: { key: 'AAPL', contract: { symbol: 'AAPL', secType: 'STK', currency: 'USD' } },
+        input: { key: 'AAPL', contract: { symbol: 'AAPL', secType: 'STK', currency: 'USD' }, feed },
       },
       on: {
         'subscription.changed': {
@@ -89,6 +90,25 @@ const sessionEnd: Fact = {
 };
 const kind: Fact = { type: 'line.kindChanged', kind: 'delayed' };
 const note: Fact = { type: 'line.noted', note: { code: '10167', message: 'displaying delayed data' } };
+
+test('what a line missed is asked for at once, by a request that takes the place of the old one', () => {
+  const { send, lines, state } = setUp();
+  send(started, { type: 'line.missed' });
+  expect(lines).toMatchObject({ opened: 2, open: 1 });
+  expect(state()).toBe('requesting');
+  send(lost, { type: 'line.missed' });
+  expect(lines).toMatchObject({ opened: 2, open: 0 });
+  expect(state()).toBe('offline');
+});
+
+test('history may take longer than a first tick', () => {
+  const bars = setUp({ channel: 'bars', barSize: '1 min' });
+  const quotes = setUp();
+  for (const { time } of [bars, quotes]) time.advance(16_000);
+  expect([bars.state(), quotes.state()]).toEqual(['requesting', 'stale']);
+  bars.time.advance(44_000);
+  expect(bars.state()).toBe('stale');
+});
 
 describe('every state against every fact', () => {
   const states: Readonly<Record<string, readonly Fact[]>> = {
