@@ -152,7 +152,11 @@ export function createReading(
         ),
       };
     },
-    journal: (query) => ({ records: journal.records(query), lastSeq: journal.lastSeq() }),
+    journal: (query) => ({
+      records: journal.records(query),
+      lastSeq: journal.lastSeq(),
+      epoch: journal.epoch(),
+    }),
     onRecord: (listener) => runtime.onRecord(listener),
   };
 }

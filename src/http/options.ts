@@ -148,6 +148,8 @@ export interface ReadingPort {
   journal(query: { readonly after: number; readonly limit: number }): {
     readonly records: readonly JournalRecord[];
     readonly lastSeq: number;
+    /** names the row of numbers that these are of */
+    readonly epoch: string;
   };
   /** Called for every record once it is durable, in order. */
   onRecord(listener: (record: JournalRecord) => void): () => void;

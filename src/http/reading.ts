@@ -109,12 +109,13 @@ export function addReading(server: Server, { reading }: HttpOptions): void {
     },
     (request) => {
       const { limit, after } = pageRequest(request.query);
-      const { records, lastSeq } = reading.journal({ after: sequenceOf(after), limit });
+      const { records, lastSeq, epoch } = reading.journal({ after: sequenceOf(after), limit });
       const last = records.at(-1)?.seq;
       return {
         facts: records,
         next: last !== undefined && last < lastSeq ? String(last) : null,
         lastSeq,
+        epoch,
       };
     },
   );

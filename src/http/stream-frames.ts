@@ -23,6 +23,10 @@ const SubscriptionId = Type.Integer({ minimum: 1 });
 const Seq = Type.Integer({ minimum: 1, description: 'per subscription, from 1, without holes' });
 const JournalSeq = Type.Integer({ minimum: 0, description: 'what `after` takes' });
 
+const Epoch = Type.String({
+  description: 'names the row of numbers that `journalSeq` is of; another one when numbers are given again',
+});
+
 interface ConflatedChannel {
   readonly summary: string;
   /** what a snapshot is made of */
@@ -128,6 +132,7 @@ export const plainFrames: Readonly<
         beatMs: Type.Number({ description: 'between two frames of a conflated channel' }),
         heartbeatMs: Type.Number(),
         auth: Type.Enum(['none', 'required']),
+        epoch: Epoch,
       }),
     ],
   },
@@ -153,6 +158,7 @@ export const plainFrames: Readonly<
         mode: Type.Optional(
           Type.Enum(['replay', 'snapshot'], { description: 'replay: events after `after`; else a snapshot' }),
         ),
+        epoch: Type.Optional(Epoch),
       }),
       refused('ack'),
     ],
@@ -193,6 +199,16 @@ export const plainFrames: Readonly<
         code: Type.Literal('slow-consumer'),
         subscription: SubscriptionId,
         skippedBeats: Type.Integer({ minimum: 1, description: 'since the last notice' }),
+      }),
+      frame('notice', {
+        level: Type.Literal('warn'),
+        code: Type.Enum(['sequence-unknown', 'epoch-changed'], {
+          description: 'the journal holds no such number, or numbers it otherwise now: a snapshot follows',
+        }),
+        subscription: SubscriptionId,
+        after: Type.Integer({ minimum: 0 }),
+        lastSeq: Type.Integer({ minimum: 0 }),
+        epoch: Epoch,
       }),
       frame('notice', {
         level: Type.Literal('warn'),

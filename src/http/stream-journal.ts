@@ -20,6 +20,14 @@ interface JournalSubscription extends Subscription {
   stopped: boolean;
 }
 
+/** What a client has: the number of its last record, and of which row of numbers that is; null: it does not say. */
+interface Resumed {
+  readonly after: number;
+  readonly epoch: string | null;
+}
+
+const nothing = { after: Number.MAX_SAFE_INTEGER, limit: 1 } as const;
+
 /** The end of a frame that all who subscribe within a moment get. */
 interface Snapshot {
   readonly journalSeq: number;
@@ -62,15 +70,23 @@ export class JournalChannels {
     this.#unlisten();
   }
 
-  /** `after`: the last record that the client has; null: it has none and begins with a snapshot. */
+  /** Names the row of numbers that records have at present. */
+  get epoch(): string {
+    return this.#reading.journal(nothing).epoch;
+  }
+
+  /** `resumed`: the last record that the client has; null: it has none and begins with a snapshot. */
   subscribe(
     client: StreamClient,
     channel: JournalChannelName,
-    after: number | null,
+    resumed: Resumed | null,
     acknowledge: (id: number, mode: 'replay' | 'snapshot') => void,
   ): Subscription {
-    const lastSeq = this.#lastSeq();
-    const replays = after !== null && after <= lastSeq && lastSeq - after <= this.#maxReplay;
+    const { lastSeq, epoch } = this.#reading.journal(nothing);
+    const after = resumed?.after ?? 0;
+    const isRenumbered = resumed !== null && resumed.epoch !== null && resumed.epoch !== epoch;
+    const isAhead = resumed !== null && after > lastSeq;
+    const replays = resumed !== null && !isRenumbered && !isAhead && lastSeq - after <= this.#maxReplay;
     const subscription: JournalSubscription = {
       id: client.nextSubscription(),
       channel,
@@ -86,13 +102,21 @@ export class JournalChannels {
     };
     this.#subscriptions.add(subscription);
     acknowledge(subscription.id, replays ? 'replay' : 'snapshot');
+    if (isRenumbered || isAhead) {
+      const code = isRenumbered ? 'epoch-changed' : 'sequence-unknown';
+      client.send({
+        type: 'notice',
+        level: 'warn',
+        code,
+        subscription: subscription.id,
+        after,
+        lastSeq,
+        epoch,
+      });
+    }
     if (!replays) this.#sendSnapshot(subscription);
     this.#resume(subscription);
     return subscription;
-  }
-
-  #lastSeq(): number {
-    return this.#reading.journal({ after: Number.MAX_SAFE_INTEGER, limit: 1 }).lastSeq;
   }
 
   /** Rows at least as new as its `journalSeq`: what came after that follows as events. */

@@ -25,6 +25,13 @@ const Subscribe = Type.Object(
     channel: text,
     keys: Type.Optional(Type.Array(Type.Unknown(), { minItems: 1 })),
     after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    epoch: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description: 'of which `after` is; when it is another by now, a snapshot is sent',
+      }),
+    ),
     barSize: Type.Optional(BarSize),
   },
   closed,

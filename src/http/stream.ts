@@ -178,6 +178,7 @@ export class Streams implements StreamStatus {
       beatMs: this.#options.beatMs,
       heartbeatMs: this.limits.heartbeatMs,
       auth: this.access.required && scopes.length === 0 ? 'required' : 'none',
+      epoch: this.#journal.epoch,
     });
   }
 
@@ -314,16 +315,16 @@ export class Streams implements StreamStatus {
 
   /** Acknowledges and starts the channel; undefined when it was refused. */
   #open(client: StreamClient, message: SubscribeMessage): Subscription | undefined {
-    const { id, channel, keys, after: seq, barSize } = message;
+    const { id, channel, keys, after: seq, epoch, barSize } = message;
     const acknowledge = (subscription: number, more: object) =>
       client.send({ type: 'ack', id, ok: true, subscription, ...more });
     const refuse = (pointer: string, detail: string) => {
       client.refuse('ack', id, invalid([{ pointer, detail }]));
       return undefined;
     };
-    if (seq !== undefined && !isJournalChannel(channel)) {
+    if ((seq !== undefined || epoch !== undefined) && !isJournalChannel(channel)) {
       return refuse(
-        '/after',
+        seq === undefined ? '/epoch' : '/after',
         `${journalChannels.join(', ')} resume; others begin with a snapshot: leave it out`,
       );
     }
@@ -349,8 +350,9 @@ export class Streams implements StreamStatus {
     }
     if (keys) return refuse('/keys', `${channel} has no keys: leave them out`);
     if (isJournalChannel(channel)) {
-      return this.#journal.subscribe(client, channel, seq ?? null, (subscription, mode) =>
-        acknowledge(subscription, { mode }),
+      const resumed = seq === undefined ? null : { after: seq, epoch: epoch ?? null };
+      return this.#journal.subscribe(client, channel, resumed, (subscription, mode) =>
+        acknowledge(subscription, { mode, epoch: this.#journal.epoch }),
       );
     }
     const table = Object.hasOwn(this.#tables, channel) ? this.#tables[channel] : undefined;

@@ -26,6 +26,7 @@ const at = '2026-01-02T15:00:00.000Z';
 /** Records that stay, listeners that hear of each once, in order. */
 export class MemoryJournal {
   readonly records: JournalRecord[] = [];
+  epoch = '0000abcd';
   readonly listeners = new Set<(record: JournalRecord) => void>();
 
   append(channel: JournalRecord['channel'], event: string, payload: Record<string, unknown>): JournalRecord {
@@ -301,9 +302,9 @@ export class MemoryReading implements ReadingPort {
   }
 
   journal({ after, limit }: { after: number; limit: number }) {
-    const { records } = this.#journal;
+    const { records, epoch } = this.#journal;
     const rows = records.slice(Math.min(after, records.length), Math.min(after, records.length) + limit);
-    return { records: rows, lastSeq: records.length };
+    return { records: rows, lastSeq: records.length, epoch };
   }
 
   onRecord(listener: (record: JournalRecord) => void): () => void {

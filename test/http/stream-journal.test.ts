@@ -111,6 +111,40 @@ describe('lossless channels', () => {
     expect(tester.of(health)[0]).toMatchObject({ rows: [{ status: 'pass', gates: { trading: true } }] });
   });
 
+  it('with the number of a row that is over, or one that nobody gave: a notice and a snapshot, never silence', async () => {
+    await start();
+    for (let n = 1; n <= 5; n += 1) alert(n);
+    const tester = await open();
+    const { epoch } = running.journal;
+    expect(tester.frames[0]).toMatchObject({ type: 'welcome', epoch });
+    const resume = async (more: object) => {
+      const ack = await tester.ask({ type: 'subscribe', channel: 'alerts', ...more });
+      const subscription = ack.subscription as number;
+      alert(99);
+      await until(() => facts(tester, subscription).length > 0);
+      const told = tester.frames.filter((frame) => frame.subscription === subscription);
+      return { ack, told, codes: told.flatMap(({ type, code }) => (type === 'notice' ? [code] : [])) };
+    };
+    const same = await resume({ after: 4, epoch });
+    expect(same.ack).toMatchObject({ mode: 'replay', epoch });
+    expect([same.codes, numbers(facts(tester, same.ack.subscription as number)).slice(0, 1)]).toEqual([
+      [],
+      [5],
+    ]);
+    const other = await resume({ after: 4, epoch: '0000beef' });
+    expect(other.ack).toMatchObject({ mode: 'snapshot', epoch });
+    expect(other.told.slice(0, 3).map(({ type }) => type)).toEqual(['ack', 'notice', 'snapshot']);
+    expect(other.told[1]).toMatchObject({ level: 'warn', code: 'epoch-changed', after: 4, epoch });
+    const ahead = await resume({ after: 4_711, epoch });
+    expect(ahead.ack).toMatchObject({ mode: 'snapshot' });
+    expect(ahead.codes).toEqual(['sequence-unknown']);
+    expect((await resume({ after: 4_711 })).codes).toEqual(['sequence-unknown']);
+    // Without a number there is nothing to resume.
+    expect((await resume({ epoch: '0000beef' })).codes).toEqual([]);
+    const refused = await tester.ask({ type: 'subscribe', channel: 'quotes', keys: ['AAPL'], epoch });
+    expect(refused).toMatchObject({ ok: false, problem: { errors: [{ pointer: '/epoch' }] } });
+  });
+
   it('with `after`: what was missed, then what comes', async () => {
     await start();
     for (let n = 1; n <= 450; n += 1) alert(n);
