@@ -157,11 +157,15 @@ export const weighLists: Handle = ({ context, event }, out) => {
     const permIds = seen.get(id) ?? [];
     out.toOrder(id, { type: 'evidence.completed', at, since, present: permIds.length > 0, permIds });
   }
+  let { orders } = context;
   for (const ids of lasting) {
     const id = ids.permId === '0' ? undefined : identify(context, ids);
-    const entry = id === undefined ? undefined : lookUp(context.orders, id);
-    if (id !== undefined && entry && entry.closedAt !== null && endedByWord.has(entry.order.state))
-      deliver(context, id, entry, { type: 'order.listed', at, since, permId: ids.permId }, out);
+    const entry = id === undefined ? undefined : lookUp(orders, id);
+    if (id === undefined || !entry || !endedByWord.has(entry.order.state)) continue;
+    // A list that was asked for before the end says nothing against it.
+    if (entry.closedAt === null || since <= Date.parse(entry.order.updatedAt)) continue;
+    const listed: OrderListed = { type: 'order.listed', at, since, permId: ids.permId };
+    orders = deliver({ ...context, orders }, id, entry, listed, out);
   }
 };
 
@@ -207,12 +211,15 @@ function deliver(
   entry: Known,
   fact: BrokerFact | OrderListed,
   out: Outbox,
-): void {
+): DeskContext['orders'] {
+  let { orders } = context;
   if (!entry.live) {
     out.spawn(id, entry, false);
-    out.assign({ orders: put(context.orders, id, { ...entry, live: true, closedAt: fact.at }) });
+    orders = put(orders, id, { ...entry, live: true, closedAt: fact.at });
+    out.assign({ orders });
   }
   out.toOrder(id, fact);
+  return orders;
 }
 
 /** An order that nobody here knows gets a record of its own; that we forgot one of ours is worth an alert. */

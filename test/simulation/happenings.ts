@@ -101,7 +101,7 @@ export function createHappenings({ clock, exchange, tws, pin, note, isOver, fail
         return lever(() => {
           const order = openOrder(step.name);
           if (order === undefined || externals.has(step.name)) return;
-          exchange.script.external({ ...order.request, totalQuantity: order.remaining });
+          exchange.script.external(order.request);
         });
       case 'globalCancel':
         return exchange.cancelAll();

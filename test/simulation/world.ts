@@ -424,7 +424,6 @@ export function play(plan: Plan, coverage: Coverage): Run {
     }
     for (const requestId of owed.keys()) reasons.push(`${requestId} has no answer`);
     const { owed: leaving, leases } = life.child('withdrawal').getSnapshot().context;
-    for (const { clientOrderId, why } of leaving) reasons.push(`${clientOrderId} still has to go (${why})`);
     for (const { client, expiresAt } of leases)
       if (expiresAt < clock.now()) reasons.push(`the lease of ${client || 'nobody'} has run out and stands`);
     const { operations, refused } = life.child('desk').getSnapshot().context;
@@ -432,6 +431,11 @@ export function play(plan: Plan, coverage: Coverage): Run {
       reasons.push(`${requestId} is still at its ${kind} of ${ids.join(' ')}`);
     for (const { clientOrderId } of refused) reasons.push(`${clientOrderId} waits for an order id`);
     const known = new Map(allOrders().map((order) => [order.clientOrderId, order]));
+    for (const { clientOrderId, why } of leaving) {
+      const order = known.get(clientOrderId);
+      if (order === undefined || !isForPeople(order))
+        reasons.push(`${clientOrderId} still has to go (${why})`);
+    }
     for (const { code, subject } of life.child('audit').getSnapshot().context.book.open) {
       const missing = subject.kind === 'order' ? known.get(subject.clientOrderId) : undefined;
       if (missing !== undefined && isForPeople(missing)) continue;
@@ -454,6 +458,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
       dayStart: dayStart(),
       gaps,
       doubtedPositions,
+      doubtedOrders: missingOrders,
       knownSince: knownSince ?? clock.now(),
       unrest: reasons,
       clientId,

@@ -1,5 +1,6 @@
 import { equals, toDecimal } from '../../../machines/decimal.ts';
 import { isClosed } from '../../../machines/evidence.ts';
+import { executionFamily } from '../../../machines/order.ts';
 import type { BookOrder } from '../../../src/simulator/model.ts';
 import type { Checker } from '../observation.ts';
 
@@ -31,11 +32,21 @@ export const booksAgree: Checker = {
         if (!equals(order.limitPrice, toDecimal(limit) ?? '0'))
           yield `${clientOrderId} is limited at ${order.limitPrice}, the book says ${limit}`;
       }
+      // Of an order that lived through midnight TWS lists only what it did since.
+      const isUnlisted = [...history.executions.values()].some(
+        ({ permId, time, execId }) =>
+          time < dayStart &&
+          permIds.includes(String(permId)) &&
+          !order.fills.some((fill) => executionFamily(fill.execId) === executionFamily(execId)),
+      );
+      if (isUnlisted) continue;
       const filled = permIds.reduce((sum, permId) => sum + (known.get(permId)?.filled ?? 0), 0);
       if (!equals(order.filledQuantity, toDecimal(filled) ?? '0'))
         yield `${clientOrderId} has filled ${order.filledQuantity}, the book says ${filled}`;
       if (permIds.length > 0) {
-        const isWhole = permIds.some((permId) => known.get(permId)?.status === 'Filled');
+        // Of two live orders under one number one may be filled while the other works on.
+        const isWhole =
+          inBook.length === 0 && permIds.some((permId) => known.get(permId)?.status === 'Filled');
         const isBusted =
           (order.busted ?? []).length > 0 || order.fills.some(({ execId }) => !/\.01$/.test(execId));
         if (isWhole && !isBusted && state !== 'filled')

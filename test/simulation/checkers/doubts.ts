@@ -7,9 +7,8 @@ export const doubtsAreTold = (): Checker => {
   const doubted = new Map<string, { readonly since: number; isTold: boolean }>();
   return {
     name: 'doubts are told',
-    hears: ['durable', 'born'],
+    hears: ['durable'],
     *hear(observation) {
-      if (observation.type === 'born') doubted.clear();
       if (observation.type !== 'durable') return;
       const { entry } = observation;
       if (entry.kind === 'alert') {
