@@ -103,6 +103,35 @@ describe('Redis', () => {
     expect(known.lines.join()).not.toContain('right-password');
   });
 
+  test('may forbid everything but what is documented', async ({ skip }) => {
+    if (noRedis !== null) skip(noRedis);
+    const { redis, client } = await redisWith();
+    const rights =
+      '~p:* &p:* +select +client|setname +scan +mget +set +hset +hdel +pexpire +del +rename +publish';
+    await client.sendCommand(['ACL', 'SETUSER', 'runtime', 'on', '>pass', ...rights.split(' ')]);
+    await client.set(
+      'p:quote:AAPL',
+      JSON.stringify({ ...quote('AAPL', 5, Date.now() - 1), environment: 'paper' }),
+    );
+    const at = cacheAt(redis.url.replace('redis://', 'redis://runtime:pass@'));
+    at.order('a');
+    await at.until('up');
+    expect(at.cache.lastQuote('AAPL')?.bid).toBe(5);
+    const heard = await listen(redis, 'p:facts');
+    at.beat(quote('AAPL', 6));
+    at.order('b');
+    at.order('a', { state: 'filled' });
+    await eventually(
+      () => heard.length,
+      (length) => length === 2,
+    );
+    expect(await client.hKeys('p:orders')).toEqual(['b']);
+    expect(at.cache.figures()).toMatchObject({ state: 'up', counts: { refused: 0 } });
+    await client.sendCommand(['ACL', 'SETUSER', 'runtime', '-hset']);
+    at.order('c');
+    expect((await at.until('refusing')).reason).toMatch(/NOPERM/);
+  });
+
   test('is not there at all, or is something else: tried again without end', async () => {
     const at = cacheAt('redis://127.0.0.1:1/0');
     expect((await at.until('down')).reason).toMatch(/ECONNREFUSED/);
