@@ -53,7 +53,13 @@ export interface Inspector {
   /** Where it listens. Rejects when the port is taken. */
   listen(): Promise<string>;
   close(): Promise<void>;
-  figures(): { readonly receivers: number; readonly queued: number; readonly dropped: number };
+  figures(): {
+    readonly receivers: number;
+    /** known to run */
+    readonly actors: number;
+    readonly queued: number;
+    readonly dropped: number;
+  };
 }
 
 /** The only address it is ever bound to. */
@@ -134,10 +140,13 @@ export function createInspector(options: InspectorOptions): Inspector {
     rootId = root;
     actors.set(actor.sessionId, actor);
     if (actors.size < sweepAt) return;
-    for (const [id, known] of actors) {
-      const status = (known.getSnapshot() as { status?: unknown } | undefined)?.status;
-      if (status !== undefined && status !== 'active') actors.delete(id);
-    }
+    sweepAt = Number.POSITIVE_INFINITY;
+    // Not now: an actor cannot be asked while it begins.
+    setImmediate(sweep);
+  }
+
+  function sweep(): void {
+    for (const [id, actor] of actors) if (!isActive(actor)) actors.delete(id);
     sweepAt = actors.size + sweepEvery;
   }
 
@@ -337,7 +346,7 @@ export function createInspector(options: InspectorOptions): Inspector {
   let server: FastifyInstance | undefined;
   return {
     inspect,
-    figures: () => ({ receivers: receivers.size, queued: queue.size(), dropped }),
+    figures: () => ({ receivers: receivers.size, actors: actors.size, queued: queue.size(), dropped }),
     async listen() {
       server = await createFace(options, accept);
       await server.listen({ host: loopback, port: options.port });
@@ -353,6 +362,15 @@ export function createInspector(options: InspectorOptions): Inspector {
       clearTimeout(patience);
     },
   };
+}
+
+function isActive(actor: InspectedActor): boolean {
+  try {
+    return (actor.getSnapshot() as { readonly status?: unknown } | undefined)?.status === 'active';
+  } catch {
+    // It failed while it began, and has no snapshot.
+    return false;
+  }
 }
 
 type Outgoing<Type extends StatelyInspectionEvent['type']> = Omit<

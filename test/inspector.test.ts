@@ -8,7 +8,7 @@ import { createWebSocketReceiver, type StatelyInspectionEvent } from '@statelyai
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { assign, createActor, setup } from 'xstate';
+import { assign, createActor, enqueueActions, fromCallback, setup, stopChild } from 'xstate';
 import { createInspector, type Inspector, type InspectorOptions } from '../src/inspector.ts';
 import { eventually, type Program, startProgram, temporaryFolder } from './program.ts';
 
@@ -281,7 +281,40 @@ describe('under load', () => {
   test('without receivers nothing waits', async () => {
     const { actor } = await begin();
     for (let n = 0; n < 5_000; n += 1) actor.send({ type: 'add', weight: '' });
-    expect(inspector.figures()).toEqual({ receivers: 0, queued: 0, dropped: 0 });
+    expect(inspector.figures()).toEqual({ receivers: 0, actors: 1, queued: 0, dropped: 0 });
+  });
+
+  test('actors that ended are forgotten, however they ended', async () => {
+    await begin();
+    const parent = setup({
+      types: { events: {} as { type: 'begin' | 'end'; id: string; how: string } },
+      actors: {
+        lasting: setup({}).createMachine({ id: 'lasting' }),
+        done: setup({}).createMachine({ id: 'done', initial: 'over', states: { over: { type: 'final' } } }),
+        failing: fromCallback(() => {
+          throw new Error('at birth');
+        }),
+      },
+      actions: {
+        begin: enqueueActions(({ event, enqueue }) => {
+          enqueue.spawnChild(event.how as 'lasting', { id: event.id });
+        }),
+        end: stopChild(({ event }) => event.id),
+      },
+    }).createMachine({
+      on: { begin: { actions: 'begin' }, end: { actions: 'end' }, 'xstate.error.actor.*': {} },
+    });
+    const actor = createActor(parent, { inspect: inspector.inspect }).start();
+    for (let n = 0; n < 3_000; n += 1) {
+      const how = ['lasting', 'done', 'failing'][n % 3] ?? '';
+      actor.send({ type: 'begin', id: `child-${n}`, how });
+      actor.send({ type: 'end', id: `child-${n}`, how });
+    }
+    // Failures leave no last word; they are looked for by the thousand.
+    await eventually(
+      () => inspector.figures().actors,
+      (count) => count < 10,
+    );
   });
 
   test('a flood is cut to the length of the queue, counted, and ends with the newest snapshot', async () => {
