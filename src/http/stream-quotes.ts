@@ -64,6 +64,7 @@ export class QuoteChannel {
   readonly #onFanOut: (ms: number, frames: number) => void;
   readonly #subscriptions = new Set<QuoteSubscription>();
   readonly #watchlists = new Map<string, Watchlist>();
+  readonly #lines = new Map<string, { readonly line: { release(): void }; users: number }>();
   readonly #beats: { unsubscribe(): void };
   #number = 0;
   #pending: Beat | null = null;
@@ -101,16 +102,15 @@ export class QuoteChannel {
     acknowledge: (id: number, keys: readonly string[], rejected: QuoteKeys['rejected']) => void,
   ): Subscription {
     const rejected = [...wanted.rejected];
-    const lines = wanted.accepted.flatMap(({ contract, instrument }) => {
+    const keys = wanted.accepted.flatMap((named) => {
       try {
-        return [this.#market.acquire(contract, instrument)];
+        return [this.#acquire(named)];
       } catch (error) {
         const detail = error instanceof Error ? error.message : 'the line could not be opened';
-        rejected.push({ key: instrument, problem: problem('data-unavailable', detail) });
+        rejected.push({ key: named.instrument, problem: problem('data-unavailable', detail) });
         return [];
       }
     });
-    const keys = lines.map((line) => line.key);
     const watchlist = this.#share(keys);
     const subscription: QuoteSubscription = {
       id: client.nextSubscription(),
@@ -129,7 +129,7 @@ export class QuoteChannel {
         subscription.stopped = true;
         this.#subscriptions.delete(subscription);
         this.#unshare(watchlist);
-        for (const line of lines) line.release();
+        for (const key of keys) this.#release(key);
       },
     };
     this.#subscriptions.add(subscription);
@@ -254,6 +254,23 @@ export class QuoteChannel {
       this.#flush = null;
       this.#take({ ts: Date.now(), rows: new Map() });
     }, this.#beatMs);
+  }
+
+  /** The market hears of a key once, however many watch it: a thousand clients that come or go at once cost it nothing. */
+  #acquire({ contract, instrument }: NamedContract): string {
+    const known = this.#lines.get(instrument);
+    if (known) known.users += 1;
+    else this.#lines.set(instrument, { line: this.#market.acquire(contract, instrument), users: 1 });
+    return instrument;
+  }
+
+  #release(key: string): void {
+    const held = this.#lines.get(key);
+    if (!held) return;
+    held.users -= 1;
+    if (held.users > 0) return;
+    this.#lines.delete(key);
+    held.line.release();
   }
 
   #share(keys: readonly string[]): Watchlist {
