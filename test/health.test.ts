@@ -282,6 +282,15 @@ describe('components', () => {
     expect(judged({ redis: 'absent' }, 'redis')).toMatchObject({ status: 'pass', state: 'absent' });
     expect(judged({ redis: 'up' }, 'redis')?.status).toBe('pass');
     expect(judged({ redis: 'down' }, 'redis')?.status).toBe('warn');
+    expect(judged({ redis: 'absent' }, 'redis')).toMatchObject({ configured: false });
+    const redisStanding = { reason: 'OOM', since: now - 5_000, figures: { waiting: 3 } };
+    expect(judged({ redis: 'down', redisStanding }, 'redis')).toMatchObject({
+      status: 'warn',
+      configured: true,
+      reason: 'OOM',
+      waiting: 3,
+      since: new Date(now - 5_000).toISOString(),
+    });
   });
 
   test('clients that do not keep up are told of', () => {
