@@ -36,7 +36,7 @@ interface Snapshot {
   readonly tail: Buffer;
 }
 
-const replayBatch = 50;
+const replayBatch = 100;
 /** After a restart a thousand dashboards come back at once. */
 const sharedSnapshotMs = 50;
 const maxTailBytes = 4 * 1024 * 1024;
