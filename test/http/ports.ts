@@ -1,6 +1,7 @@
 /** The runtime's side of the HTTP ports, in memory: a small order store with durable-looking records, and a market to move. */
 import { Subject } from 'rxjs';
 import { add, compare, subtract } from '../../machines/decimal.ts';
+import type { LineFeed } from '../../machines/feed.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
@@ -349,8 +350,8 @@ export class MemoryMarket implements MarketPort {
     };
   }
 
-  /** Lines other than of quotes are tried with the whole runtime. */
-  watch(): never {
+  /** Lines other than of quotes are tried with the whole runtime, or with cells of their own. */
+  watch(_contract: Contract, _instrument: string, _feed: LineFeed): ReturnType<MarketPort['watch']> {
     throw new Error('quotes only');
   }
 
