@@ -135,7 +135,7 @@ test('cancel-day takes what lives for the day, cancel-all the rest of ours; the 
 
 test('a gateway that does not cancel: refused and not ready meanwhile, 1 at the deadline, and the next start goes on', async () => {
   const at = await home();
-  const program = await at.start({ STOP_ORDER_POLICY: 'cancel-all', STOP_DEADLINE_MS: '4000' });
+  const program = await at.start({ STOP_ORDER_POLICY: 'cancel-all', STOP_DEADLINE_MS: '6000' });
   await place(program, 'stuck');
   const deaf = at.simulator.faults.ignore({ messages: ['cancelOrder'] });
   const stream = await openStream(`${program.url.replace('http', 'ws')}/v1/stream`);
@@ -156,13 +156,25 @@ test('a gateway that does not cancel: refused and not ready meanwhile, 1 at the 
   expect(at.working()).toEqual(['stuck']);
 
   deaf.clear();
-  const next = await at.start();
+  const next = await at.start({ STOP_ORDER_POLICY: 'cancel-all' });
   await eventually(
     () => next.call('GET', '/v1/orders/stuck'),
     ({ body }) => body.state === 'cancelled',
   );
   expect((await next.call('GET', '/v1/orders/late')).status).toBe(404);
   expect(at.working()).toEqual([]);
+
+  // Without a session nothing is waited for, and it is told all the same.
+  await place(next, 'unreachable');
+  await at.simulator.faults.refuse();
+  at.simulator.faults.drop();
+  await eventually(
+    () => next.call('GET', '/health/ready?gate=trading'),
+    ({ status }) => status === 503,
+  );
+  expect(await next.stop()).toBe(1);
+  expect(said(next, 'did not confirm the cancel of unreachable')).toBe(true);
+  expect(at.leftovers()).toEqual([]);
 });
 
 test('a second signal waits for nothing but the journal', async () => {
