@@ -199,8 +199,15 @@ export const auditMachine = setup({
     'tws.severed': { actions: 'noteDeafness' },
   },
   states: {
-    agreeing: { always: { guard: 'isDiffering', target: 'differing' } },
-    differing: { tags: 'differing', always: { guard: 'isAgreeing', target: 'agreeing' } },
+    agreeing: {
+      description: 'both books say the same',
+      always: { guard: 'isDiffering', target: 'differing' },
+    },
+    differing: {
+      description: 'differences are open; each has a name',
+      tags: 'differing',
+      always: { guard: 'isAgreeing', target: 'agreeing' },
+    },
   },
 });
 

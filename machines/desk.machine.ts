@@ -121,7 +121,7 @@ export const deskMachine = setup({
       description: 'new orders and changes are refused with the reason; facts are worked in all the same',
       tags: 'shut',
     },
-    serving: { tags: 'serving' },
+    serving: { description: 'orders are taken', tags: 'serving' },
   },
 });
 

@@ -225,6 +225,7 @@ export const gateMachine = setup({
   },
   states: {
     waking: {
+      description: 'goes on where it was latched; never stayed in',
       always: [
         { guard: 'wasHalted', target: 'halted' },
         { guard: 'wasReducing', target: 'reducing' },
@@ -232,6 +233,7 @@ export const gateMachine = setup({
       ],
     },
     open: {
+      description: 'everything within the limits passes',
       tags: 'permissive',
       on: {
         'gate.review': { actions: { type: 'judge', params: { isReducing: false } } },

@@ -252,12 +252,14 @@ export const marketMachine = setup({
   },
   states: {
     offline: {
+      description: 'no session: lines wait',
       always: { guard: 'hasSession', target: 'online' },
       on: {
         'tws.ready': { target: 'online', actions: ['noteSession', 'passOn'] },
       },
     },
     online: {
+      description: 'a session stands',
       on: {
         'tws.ready': [
           { guard: 'isSameSession' },
@@ -268,6 +270,7 @@ export const marketMachine = setup({
       initial: 'whole',
       states: {
         whole: {
+          description: 'lines are opened as there is room',
           tags: 'admitting',
           always: { guard: 'canAdmit', actions: 'admitWaiting' },
           on: {
@@ -277,6 +280,7 @@ export const marketMachine = setup({
           },
         },
         severed: {
+          description: 'no link to IB: nothing is opened',
           on: { 'tws.restored': { target: 'whole', actions: 'passOn' } },
         },
       },

@@ -303,7 +303,6 @@ export const orderMachine = setup({
     ackTimeout: ackTimeoutMs,
     executionLag: executionLagMs,
     cancelPatience: cancelPatienceMs,
-    journalDeadline: 10_000,
     /** 2 s, then doubling up to a minute */
     nextQuestion: ({ context }) => Math.min(60_000, 2_000 * 2 ** Math.max(0, context.asked - 1)),
   },
@@ -359,6 +358,7 @@ export const orderMachine = setup({
       ],
     },
     reviewing: {
+      description: 'the gate has not judged yet',
       tags: ['open', 'awaiting'],
       entry: { type: 'becomes', params: { state: 'reviewing' } },
       on: {
@@ -410,6 +410,7 @@ export const orderMachine = setup({
       },
     },
     working: {
+      description: 'live at the broker',
       tags: 'open',
       entry: { type: 'becomes', params: { state: 'working' } },
       on: {
@@ -434,6 +435,7 @@ export const orderMachine = setup({
       },
     },
     modifying: {
+      description: 'a change is sent, unanswered',
       tags: ['open', 'awaiting'],
       entry: { type: 'becomes', params: { state: 'modifying' } },
       after: { ackTimeout: { actions: 'doubtUnanswered' } },
@@ -501,6 +503,7 @@ export const orderMachine = setup({
       initial: 'asking',
       states: {
         asking: {
+          description: 'the broker is asked again with growing pauses',
           after: { nextQuestion: { target: 'asking', reenter: true, actions: 'askForEvidence' } },
         },
       },
@@ -533,6 +536,7 @@ export const orderMachine = setup({
       },
     },
     filled: {
+      description: 'all of it is executed',
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'filled' } },
       on: {
@@ -547,6 +551,7 @@ export const orderMachine = setup({
       },
     },
     cancelled: {
+      description: 'ended on request; fills may still come',
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'cancelled' } },
       on: {
@@ -558,6 +563,7 @@ export const orderMachine = setup({
       },
     },
     expired: {
+      description: 'ended by the clock',
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'expired' } },
       on: {
@@ -568,6 +574,7 @@ export const orderMachine = setup({
       },
     },
     rejected: {
+      description: 'the broker refused it',
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'rejected' } },
       on: {

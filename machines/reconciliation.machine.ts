@@ -126,9 +126,11 @@ type Done = { readonly output: AskedList };
 
 const region = (list: ListKind) =>
   ({
+    description: 'one of the lists, with a verdict of its own',
     initial: 'asking',
     states: {
       asking: {
+        description: 'the broker is asked, within a deadline',
         invoke: {
           src: 'askBroker',
           input: { list },
@@ -144,11 +146,12 @@ const region = (list: ListKind) =>
         },
       },
       failed: {
+        description: 'no whole answer; asked again after a pause',
         // Nothing that decides about money hangs on the list of completed orders: the others can conclude without it.
         always: { guard: { type: 'canDoWithout', params: { list } }, target: 'complete' },
         after: { nextAttempt: 'asking' },
       },
-      complete: { type: 'final' },
+      complete: { description: 'it came whole', type: 'final' },
     },
   }) as const;
 
@@ -292,7 +295,7 @@ export const reconciliationMachine = setup({
     'reconciliation.stop': { target: '.idle', actions: 'forgetSession' },
   },
   states: {
-    idle: {},
+    idle: { description: 'no session' },
     gathering: {
       description: 'each list has its own deadline and verdict',
       tags: 'reconciling',
@@ -312,11 +315,13 @@ export const reconciliationMachine = setup({
       initial: 'quiet',
       states: {
         quiet: {
+          description: 'nobody doubts; compared again by routine',
           always: { guard: 'isWantedAgain', target: 'pausing' },
           after: { routine: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
           on: { 'evidence.wanted': { target: 'pausing', actions: 'wantAgain' } },
         },
         pausing: {
+          description: 'somebody doubts: doubts that come together are answered together',
           after: { pause: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
           on: { 'evidence.wanted': { actions: 'wantAgain' } },
         },

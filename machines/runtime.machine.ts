@@ -16,18 +16,8 @@ import { marketMachine } from './market.machine.ts';
 import type { MarketCommand } from './market.ts';
 import type { Reason } from './order.ts';
 import { type ReconciliationEvent, reconciliationMachine } from './reconciliation.machine.ts';
-import {
-  connectionInput,
-  listedPositions,
-  marketInput,
-  type Of,
-  type RuntimeContext,
-  type RuntimeEmitted,
-  type RuntimeEvent,
-  type RuntimeInput,
-  type ShutCode,
-  shutReasons,
-} from './runtime.ts';
+import type { Of, RuntimeContext, RuntimeEmitted, RuntimeEvent, RuntimeInput, ShutCode } from './runtime.ts';
+import { connectionInput, listedPositions, marketInput, shutReasons } from './runtime.ts';
 import {
   failureOf,
   haltReason,
@@ -95,11 +85,7 @@ export const runtimeMachine = setup({
     disconnect: sendTo('tws', { type: 'tws.disconnect' }),
     restoreChildren: enqueueActions(({ context, event, enqueue }) => {
       const { desk, ledger, withdrawal, audit } = event as Of<'runtime.restored'>;
-      enqueue.assign({
-        at: desk.at,
-        auditStanding: audit.standing,
-        withdrawalStanding: withdrawal.standing,
-      });
+      enqueue.assign({ at: desk.at, auditStanding: audit.standing, withdrawalStanding: withdrawal.standing });
       enqueue.sendTo('ledger', ledger);
       enqueue.sendTo('desk', desk);
       enqueue.sendTo('desk', {
@@ -110,7 +96,7 @@ export const runtimeMachine = setup({
       enqueue.sendTo('audit', audit);
       enqueue.sendTo('gate', {
         type: 'gate.uncertaintyNoted',
-        positions: uncertainPositions({ open: audit.standing.open }),
+        positions: uncertainPositions(audit.standing),
       });
       for (const position of ledger.positions)
         enqueue.sendTo('gate', { type: 'gate.positionNoted', position });
@@ -120,9 +106,7 @@ export const runtimeMachine = setup({
     toTws: enqueueActions(({ event, enqueue }) => enqueue.sendTo('tws', event as TwsCommand)),
     toLedger: enqueueActions(({ event, enqueue }) => enqueue.sendTo('ledger', event as LedgerEvent)),
     toMarket: enqueueActions(({ event, enqueue }) => enqueue.sendTo('market', event as MarketCommand)),
-    toWithdrawal: enqueueActions(({ event, enqueue }) =>
-      enqueue.sendTo('withdrawal', event as WithdrawalEvent),
-    ),
+    toWithdrawal: sendTo('withdrawal', ({ event }) => event as WithdrawalEvent),
     retryWithdrawals: sendTo('withdrawal', { type: 'withdrawal.retry' }),
     journalWithdrawals: enqueueActions(({ event, enqueue }) => {
       const { standing, at } = event as Of<'withdrawal.changed'>;
@@ -134,9 +118,7 @@ export const runtimeMachine = setup({
       enqueue.sendTo('journal', append(alertOf(type, at, { client })));
       enqueue.emit({ type, client, at });
     }),
-    toReconciliation: enqueueActions(({ event, enqueue }) =>
-      enqueue.sendTo('reconciliation', event as ReconciliationEvent),
-    ),
+    toReconciliation: sendTo('reconciliation', ({ event }) => event as ReconciliationEvent),
     journalOrders: enqueueActions(({ event, enqueue }) => {
       const { records } = event as Of<'journal.append'>;
       enqueue.sendTo('journal', append(...orderEntries(records)));
@@ -226,8 +208,7 @@ export const runtimeMachine = setup({
     }),
     alertSurprise: enqueueActions(({ context, event, enqueue }) => {
       const { type, clientOrderId, fact } = event as Of<'order.surprised'>;
-      const entry = alertOf(type, context.at, { clientOrderId, fact });
-      enqueue.sendTo('journal', append(entry));
+      enqueue.sendTo('journal', append(alertOf(type, context.at, { clientOrderId, fact })));
     }),
     noteSession: enqueueActions(({ event, enqueue }) => {
       const { sessionId, accounts } = event as Of<'tws.ready'>;
@@ -303,10 +284,9 @@ export const runtimeMachine = setup({
       const { child, error } = failure;
       enqueue.assign(withRestart(context, child));
       enqueue.raise({ type: 'runtime.restartForgotten', child }, { delay: 'restartWindow' });
-      const recent = (context.recentRestarts[child] ?? 0) + 1;
-      const detail = { child, error, restarts: recent, withinMs: restartWindowMs };
-      const entry = alertOf('runtime.childRestarted', context.at, detail);
-      enqueue.sendTo('journal', append(entry));
+      const restarts = (context.recentRestarts[child] ?? 0) + 1;
+      const detail = { child, error, restarts, withinMs: restartWindowMs };
+      enqueue.sendTo('journal', append(alertOf('runtime.childRestarted', context.at, detail)));
     }),
     forgetRestart: assign(({ context, event }) =>
       withoutRestart(context, (event as Of<'runtime.restartForgotten'>).child),
@@ -366,8 +346,7 @@ export const runtimeMachine = setup({
     }),
     alertFailure: enqueueActions(({ context, event, enqueue }) => {
       const { type, ...detail } = event as Of<'runtime.failed'>;
-      const entry = alertOf(type, context.at, detail);
-      enqueue.sendTo('journal', append(entry));
+      enqueue.sendTo('journal', append(alertOf(type, context.at, detail)));
     }),
     /** Latched: the same fault must not trade again only because somebody restarted the process. */
     haltTrading: enqueueActions(({ context: { at }, event, enqueue }) => {
@@ -503,10 +482,12 @@ export const runtimeMachine = setup({
       },
       states: {
         starting: {
+          description: 'the journal is read; nothing is connected',
           entry: { type: 'shutDesk', params: { code: 'starting', canCancel: false } },
           on: { 'runtime.connect': { target: 'active', actions: 'connect' } },
         },
         active: {
+          description: 'follows the connection',
           tags: 'started',
           initial: 'connecting',
           on: {
@@ -517,8 +498,12 @@ export const runtimeMachine = setup({
             'runtime.connect': { actions: 'connect' },
           },
           states: {
-            connecting: { entry: { type: 'shutDesk', params: { code: 'connecting', canCancel: false } } },
+            connecting: {
+              description: 'no session: orders are refused, nothing is queued',
+              entry: { type: 'shutDesk', params: { code: 'connecting', canCancel: false } },
+            },
             reconciling: {
+              description: "a session stands; the broker's lists are not complete",
               entry: [{ type: 'shutDesk', params: { code: 'reconciling', canCancel: true } }, 'reconcile'],
               on: {
                 'reconciliation.concluded': { guard: 'isOfThisSession', target: 'trading' },
@@ -527,6 +512,7 @@ export const runtimeMachine = setup({
               },
             },
             severed: {
+              description: 'the gateway has no link to IB',
               // What TWS tells without IB is what it knew before.
               entry: [
                 { type: 'shutDesk', params: { code: 'severed', canCancel: true } },
@@ -536,6 +522,7 @@ export const runtimeMachine = setup({
               on: { 'tws.restored': 'reconciling' },
             },
             trading: {
+              description: 'the lists of this session are complete',
               tags: 'reconciled',
               entry: 'retryWithdrawals',
               initial: 'deciding',
@@ -547,15 +534,20 @@ export const runtimeMachine = setup({
               },
               states: {
                 deciding: {
+                  description: 'never stayed in',
                   always: [
                     { guard: 'isReadOnly', target: 'readOnly' },
                     { guard: 'isJournalLost', target: 'unrecorded' },
                     { target: 'open' },
                   ],
                 },
-                open: { tags: 'trading', entry: 'openDesk' },
-                readOnly: { entry: { type: 'shutDesk', params: { code: 'read-only', canCancel: true } } },
+                open: { description: 'orders may be placed', tags: 'trading', entry: 'openDesk' },
+                readOnly: {
+                  description: 'TRADING_MODE=off: no orders',
+                  entry: { type: 'shutDesk', params: { code: 'read-only', canCancel: true } },
+                },
                 unrecorded: {
+                  description: 'nothing can be made durable: cancels only',
                   entry: { type: 'shutDesk', params: { code: 'journal-unavailable', canCancel: true } },
                 },
               },
@@ -563,11 +555,17 @@ export const runtimeMachine = setup({
           },
         },
         draining: {
+          description: 'the process is stopping: no new orders',
           tags: ['started', 'draining'],
           entry: { type: 'shutDesk', params: { code: 'draining', canCancel: true } },
           on: { 'tws.lost': { actions: 'forgetSession' } },
         },
-        stopped: { tags: 'draining', entry: 'disconnect', on: { 'runtime.failed': {} } },
+        stopped: {
+          description: 'hung up',
+          tags: 'draining',
+          entry: 'disconnect',
+          on: { 'runtime.failed': {} },
+        },
         disabled: {
           description: 'a part is gone for good: no order until the process is started again, only cancels',
           tags: ['started', 'disabled'],

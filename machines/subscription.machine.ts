@@ -219,6 +219,7 @@ export const subscriptionMachine = setup({
       initial: 'requesting',
       states: {
         requesting: {
+          description: 'asked for; no tick yet',
           tags: 'requesting',
           entry: { type: 'report', params: { standing: 'requesting' } },
           on: { 'line.started': { target: 'live' } },
@@ -231,6 +232,7 @@ export const subscriptionMachine = setup({
         },
 
         live: {
+          description: 'ticks flow',
           tags: 'live',
           entry: [
             { type: 'noteReason', params: { reason: null } },

@@ -14,11 +14,11 @@ import {
   sendTo,
   setup,
 } from 'xstate';
+import { noSession, type TwsContext } from './connection.ts';
 import {
   type BrokerFact,
   chanceOf,
   type DispatchFact,
-  type Farm,
   hasBrokenFarm,
   isResetTime,
   type LinkReport,
@@ -27,7 +27,6 @@ import {
   retryDelayMs,
   type SessionEvent,
   type TwsCommand,
-  type UndecodableFrame,
   withFarm,
   withheld,
 } from './tws.ts';
@@ -55,44 +54,6 @@ export interface TwsInput {
   readonly absencePatienceMs?: number;
 }
 
-export interface TwsContext {
-  readonly host: string;
-  readonly port: number;
-  readonly clientId: number;
-  readonly seed: number;
-  /** state of the generator of jitter */
-  readonly random: number;
-  /** sessions begun since the start */
-  readonly sessions: number;
-  readonly sessionId: string | null;
-  readonly accounts: readonly string[];
-  readonly serverVersion: number | null;
-  /** the order id that TWS granted to this session */
-  readonly orderId: number | null;
-  readonly farms: readonly Farm[];
-  /** attempts that failed in a row */
-  readonly failures: number;
-  readonly retryInMs: number;
-  readonly lastCause: LossCause | null;
-  readonly lastMessage: string;
-  /** newest time known, ms */
-  readonly at: number;
-  /** ms; null while there is no ready session */
-  readonly readySince: number | null;
-  /** ms; null before the first attempt and while a session is ready */
-  readonly downSince: number | null;
-  /** a person was called, ms since when there is no session; null otherwise */
-  readonly absentSince: number | null;
-  readonly absencePatienceMs: number;
-  /** ms; null while the link from the gateway to IB is up */
-  readonly severedSince: number | null;
-  /** TWS complained in this session about too many messages */
-  readonly limited: boolean;
-  readonly rttMs: number | null;
-  readonly undecodable: readonly UndecodableFrame[];
-  readonly undecodableCount: number;
-}
-
 export type TwsEvent =
   | { readonly type: 'tws.connect' }
   | { readonly type: 'tws.disconnect' }
@@ -111,17 +72,6 @@ const waitsMs = {
   sync: 10_000,
   heartbeat: 5_000,
   severedHeartbeat: 30_000,
-} as const;
-
-/** What is lost with every session: nothing of it may be believed in the next one. */
-const noSession = {
-  accounts: [],
-  serverVersion: null,
-  orderId: null,
-  farms: [],
-  severedSince: null,
-  limited: false,
-  rttMs: null,
 } as const;
 
 const reportOf = (report: LinkReport): LinkReport => report;
@@ -227,7 +177,7 @@ export const twsMachine = setup({
       const { type: _, ...frame } = event;
       return {
         undecodable: [...context.undecodable, frame].slice(-undecodableLimit),
-        undecodableCount: context.undecodableCount + 1,
+        undecodableCount: context.undecodableCount + (frame.count ?? 1),
       };
     }),
     reportUndecodable: sendParent(({ event }) => {
@@ -376,12 +326,14 @@ export const twsMachine = setup({
   },
   states: {
     idle: {
+      description: 'not asked to connect',
       tags: 'down',
       entry: 'stopAwaiting',
       on: { 'tws.connect': { target: 'session', actions: 'awaitSession' } },
     },
 
     session: {
+      description: 'one attempt, from the first byte to the last',
       entry: 'beginSession',
       invoke: {
         id: 'session',
@@ -450,6 +402,7 @@ export const twsMachine = setup({
       initial: 'dialing',
       states: {
         dialing: {
+          description: 'no TCP connection yet',
           tags: 'down',
           on: {
             'session.dialing': { actions: ['noteTime', 'noteDown'] },
@@ -466,6 +419,7 @@ export const twsMachine = setup({
           },
         },
         negotiating: {
+          description: 'connected, not greeted',
           tags: 'down',
           on: { 'session.greeted': { target: 'syncing', actions: ['noteTime', 'noteVersion'] } },
           after: {
@@ -485,11 +439,16 @@ export const twsMachine = setup({
           },
         },
         syncing: {
+          description: 'greeted; accounts, order id and a first answer are missing',
           tags: 'down',
           initial: 'introducing',
           states: {
-            introducing: { always: { guard: 'isIntroduced', target: 'probing' } },
+            introducing: {
+              description: 'waits for accounts and order id',
+              always: { guard: 'isIntroduced', target: 'probing' },
+            },
             probing: {
+              description: 'waits for the answer to a first heartbeat',
               entry: 'probe',
               on: {
                 'session.probed': [
@@ -525,6 +484,7 @@ export const twsMachine = setup({
           },
         },
         online: {
+          description: 'a session that answers; its heartbeat is watched',
           tags: 'connected',
           entry: ['stopAwaiting', 'noteReady', 'reportReady', 'endAbsence', 'planHeartbeat'],
           exit: 'stopHeartbeat',
@@ -550,6 +510,7 @@ export const twsMachine = setup({
           initial: 'whole',
           states: {
             whole: {
+              description: 'all of IB can be reached',
               tags: 'tradable',
               always: { guard: 'isImpaired', target: 'impaired' },
               on: {
@@ -559,6 +520,7 @@ export const twsMachine = setup({
               },
             },
             impaired: {
+              description: 'a data farm is broken; orders pass',
               tags: ['tradable', 'degraded'],
               always: { guard: 'isWhole', target: 'whole' },
               on: {
@@ -567,6 +529,7 @@ export const twsMachine = setup({
               },
             },
             severed: {
+              description: 'the gateway lives and has no link to IB: no order, facts are heard',
               tags: 'degraded',
               entry: 'reportSevered',
               on: {
@@ -589,8 +552,20 @@ export const twsMachine = setup({
         { target: 'waiting' },
       ],
     },
-    waiting: { tags: 'down', after: { retryPause: 'session' } },
-    refused: { tags: 'down', after: { retryPause: 'session' } },
-    maintenance: { tags: ['down', 'maintenance'], after: { retryPause: 'session' } },
+    waiting: {
+      description: 'no session; tried again after a pause that grows',
+      tags: 'down',
+      after: { retryPause: 'session' },
+    },
+    refused: {
+      description: 'a version that cannot be spoken with; tried again, rarely',
+      tags: 'down',
+      after: { retryPause: 'session' },
+    },
+    maintenance: {
+      description: 'IB resets its systems; tried again calmly',
+      tags: ['down', 'maintenance'],
+      after: { retryPause: 'session' },
+    },
   },
 });

@@ -340,6 +340,8 @@ export interface UndecodableFrame {
   readonly problem: string;
   /** it carried an order or an execution: ask for both again */
   readonly concernsOrders: boolean;
+  /** so many messages, of which no text is kept, in a flood of them; absent: this one */
+  readonly count?: number;
   readonly at: number;
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { auditMachine } from '../machines/audit.machine.ts';
 import { deskMachine } from '../machines/desk.machine.ts';
 import { gateMachine } from '../machines/gate.machine.ts';
 import {
@@ -13,10 +14,14 @@ import {
   slowLoopMs,
   undecodableMemoryMs,
 } from '../machines/health.ts';
+import { ledgerMachine } from '../machines/ledger.machine.ts';
+import { marketMachine } from '../machines/market.machine.ts';
 import { orderMachine } from '../machines/order.machine.ts';
+import { reconciliationMachine } from '../machines/reconciliation.machine.ts';
 import { runtimeMachine } from '../machines/runtime.machine.ts';
 import { subscriptionMachine } from '../machines/subscription.machine.ts';
 import { twsMachine } from '../machines/tws.machine.ts';
+import { withdrawalMachine } from '../machines/withdrawal.machine.ts';
 
 const now = Date.UTC(2026, 10, 20, 15, 0, 0);
 const time = (ms: number): string => new Date(ms).toISOString();
@@ -396,6 +401,33 @@ describe('the machines', () => {
     expect(id).toBe(name);
     expect(tagsIn(config)).toEqual(expect.arrayContaining([...tags]));
   });
+});
+
+test('every state of every machine says in words what it is', () => {
+  interface Node {
+    readonly path: readonly string[];
+    readonly description?: string | undefined;
+    readonly states: Readonly<Record<string, Node>>;
+  }
+  const silent = (node: Node): string[] => [
+    ...(node.description ? [] : [node.path.join('.') || 'the machine itself']),
+    ...Object.values(node.states).flatMap(silent),
+  ];
+  const machines = [
+    runtimeMachine,
+    twsMachine,
+    gateMachine,
+    deskMachine,
+    orderMachine,
+    ledgerMachine,
+    auditMachine,
+    withdrawalMachine,
+    reconciliationMachine,
+    marketMachine,
+    subscriptionMachine,
+  ];
+  for (const { id, root } of machines) expect(silent(root as unknown as Node), id).toEqual([]);
+  expect(silent({ path: [], description: 'm', states: { a: { path: ['a'], states: {} } } })).toEqual(['a']);
 });
 
 describe('since', () => {
