@@ -372,3 +372,25 @@ test('one exchange without market makers has rows of two numbers', async () => {
   expect(levels(row.bids)[0]).toEqual([expect.any(Number), expect.any(Number)]);
   expect(await lines()).toContainEqual(expect.stringContaining('line:depth:FUT:ESZ6@CME'));
 });
+
+test('lines and what rows folded are counted by channel; a line that nobody reads is given back', async () => {
+  const tester = await open();
+  const ids = [
+    await tester.subscribe('depth', { keys: ['AAPL'] }),
+    await tester.subscribe('bars', { keys: ['MSFT'], barSize: '1 hour' }),
+  ];
+  await eventually(
+    async () => (await fetch(`${whole.url}/metrics`)).text(),
+    (text) => /tws_runtime_market_lines\{channel="bars",standing="live"\} [1-9]/.test(text),
+  );
+  const text = await (await fetch(`${whole.url}/metrics`)).text();
+  expect(text).toMatch(/tws_runtime_stream_merged_total\{channel="trades"\} [1-9]/);
+  expect(text).toMatch(/tws_runtime_stream_dropped_total\{channel="trades"\} [1-9]/);
+  for (const subscription of ids) await tester.ask({ type: 'unsubscribe', subscription });
+  for (const message of ['cancelMktDepth', 'cancelTickByTickData', 'cancelHistoricalData'])
+    await eventually(
+      () => whole.simulator.received({ message }).length,
+      (count) => count > 0,
+      15_000,
+    );
+});
