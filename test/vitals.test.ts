@@ -1,0 +1,131 @@
+/** What health and metrics say while the broker, the link and the orders are in trouble: from outside, over the running whole. */
+import pino from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { HealthReason } from '../machines/health.ts';
+import { createMetrics } from '../src/metrics.ts';
+import { createObserver } from '../src/observer.ts';
+import { createVitals } from '../src/vitals.ts';
+import { eventually } from './program.ts';
+import { startWhole, type Whole } from './whole.ts';
+
+let whole: Whole;
+beforeAll(async () => {
+  whole = await startWhole();
+});
+afterAll(() => whole.stop());
+
+const detailed = async (of = whole) => (await of.call('GET', '/health/detailed')).body;
+const reasonOf = (body: { reasons: HealthReason[] }, code: string) =>
+  body.reasons.find((reason) => reason.code === code);
+const isRecent = (since: string | undefined): boolean => Date.parse(since ?? '') > Date.now() - 60_000;
+
+/** The value of one sample. */
+async function sample(name: string, of = whole): Promise<number | undefined> {
+  const text = await (await fetch(`${of.url}/metrics`)).text();
+  const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.slice(name.length + 1));
+}
+
+test('a broken farm is named with its time, impairs the link, and passes when it is back', async () => {
+  whole.simulator.faults.farmBroken('usfarm');
+  const body = await eventually(detailed, ({ components }) => components.farms.status === 'warn');
+  expect(body.components.farms.broken).toContain('usfarm');
+  expect(body.components.tws).toMatchObject({ status: 'warn', link: 'impaired' });
+  const reason = reasonOf(body, 'farm-broken');
+  expect(reason).toMatchObject({ component: 'farms', detail: 'market data farm usfarm is broken' });
+  expect(isRecent(reason?.since)).toBe(true);
+  expect(await sample('tws_runtime_farms{kind="market",status="broken"}')).toBe(1);
+  expect(await sample('tws_runtime_link{state="impaired"}')).toBe(1);
+  expect(await sample('tws_runtime_health_status{component="farms"}')).toBe(1);
+  whole.simulator.faults.farmOk('usfarm');
+  await eventually(detailed, ({ components }) => components.farms.status === 'pass');
+  await eventually(
+    () => sample('tws_runtime_link{state="whole"}'),
+    (value) => value === 1,
+  );
+});
+
+test('a link that is severed fails with its time; liveness and readiness stay', async () => {
+  whole.simulator.faults.upstreamLost();
+  const body = await eventually(detailed, ({ components }) => components.tws.link === 'severed');
+  expect(body).toMatchObject({ status: 'fail', gates: { live: true, ready: true, trading: false } });
+  expect(isRecent(reasonOf(body, 'severed')?.since)).toBe(true);
+  expect(body.reasons[0].code).toBe('severed');
+  expect((await whole.call('GET', '/health/ready')).status).toBe(200);
+  expect((await whole.call('GET', '/health?exclude=tws')).status).toBe(200);
+  expect(await sample('tws_runtime_link{state="severed"}')).toBe(1);
+  expect(await sample('tws_runtime_link{state="whole"}')).toBe(0);
+  expect(await sample('tws_runtime_health_gate{gate="trading"}')).toBe(0);
+  whole.simulator.faults.upstreamBack(1102);
+  await whole.untilTrading();
+  expect(reasonOf(await detailed(), 'severed')).toBeUndefined();
+});
+
+test('an order in doubt is named with its time and counted until it is settled', async () => {
+  const { faults } = whole.simulator;
+  const silence = faults.swallow({ messages: ['openOrder', 'orderStatus', 'completedOrder'] });
+  await whole.place({ clientOrderId: 'lost' }, '');
+  const body = await eventually(detailed, ({ components }) => components.orders.inDoubt === 1, 15_000);
+  expect(body.components.orders.status).toBe('warn');
+  const reason = reasonOf(body, 'orders-in-doubt');
+  expect(reason).toMatchObject({ component: 'orders', detail: '1 order is in doubt: lost' });
+  expect(isRecent(reason?.since)).toBe(true);
+  expect(await sample('tws_runtime_orders_in_doubt')).toBe(1);
+  await eventually(
+    () => sample('tws_runtime_order_doubts_total'),
+    (value) => value === 1,
+  );
+  silence.clear();
+  await eventually(detailed, ({ components }) => components.orders.status === 'pass', 15_000);
+  expect(await sample('tws_runtime_orders_in_doubt')).toBe(0);
+});
+
+test("IB's scheduled reset is told as maintenance, with its time, and is no failure", async () => {
+  // A quarter past midnight in New York.
+  const shiftMs = Date.UTC(2026, 0, 14, 5, 20) - Date.now();
+  const night = await startWhole({ now: () => Date.now() + shiftMs });
+  await night.simulator.faults.refuse();
+  night.simulator.faults.drop();
+  const body = await eventually(
+    () => detailed(night),
+    (each) => reasonOf(each, 'maintenance') !== undefined,
+  );
+  expect(body.components.tws.status).toBe('warn');
+  expect(body.gates).toMatchObject({ live: true, ready: true, trading: false });
+  expect(Date.parse(reasonOf(body, 'maintenance')?.since ?? '')).toBeGreaterThan(
+    Date.UTC(2026, 0, 14, 5, 19),
+  );
+  expect(await sample('tws_runtime_link{state="maintenance"}', night)).toBe(1);
+  expect((await night.place({}, '')).body.reason).toBe('maintenance');
+  await night.stop();
+});
+
+test('the latency of the trading path warns above its budget, and passes when the window has drained', () => {
+  let at = Date.now();
+  const now = () => at;
+  const metrics = createMetrics({ version: '0', environment: 'simulated', now, windowMs: 60_000 });
+  const vitals = createVitals({
+    runtime: whole.program.runtime,
+    observer: createObserver({ now, log: pino({ level: 'silent' }) }),
+    metrics,
+    config: { maxLatencyMs: 10, readyRequiresTws: false },
+    redisFigures: () => null,
+    now,
+  });
+  const judged = () => {
+    at += 1_000;
+    const { components, reasons } = vitals.port.report();
+    const reason = reasons.find(({ code }) => code === 'execution-latency');
+    return [components.executionLatency?.status, reason?.since] as const;
+  };
+  for (let index = 0; index < 99; index += 1) metrics.order.total.record(3);
+  expect(judged()).toEqual(['pass', undefined]);
+  for (let index = 0; index < 9; index += 1) metrics.order.total.record(25);
+  const since = new Date(at + 1_000).toISOString();
+  expect(judged()).toEqual(['warn', since]);
+  at += 30_000;
+  expect(judged()).toEqual(['warn', since]);
+  at += 120_000;
+  expect(judged()).toEqual(['pass', undefined]);
+  metrics.close();
+});
