@@ -21,7 +21,7 @@ import {
   orderKey,
   ticketOf,
 } from './identity.ts';
-import { entries, lookUp, put, remove } from './lookup.ts';
+import { entries, lookUp, put, putAll, remove } from './lookup.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
 import type { OrderListed, SessionLost } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
@@ -97,13 +97,16 @@ export const recordFact: Handle = ({ context, event, view }, out) => {
 
 export const restore: Handle = ({ context, event }, out) => {
   const { open, closed, nextOrderId, at } = event as Of<'desk.restored'>;
-  let { orders, byPermId, byOrderId, byExecId } = context;
+  const orders: [string, Known][] = [];
+  const byPermId: [string, string][] = [];
+  const byOrderId: [string, string][] = [];
+  const byExecId: [string, string][] = [];
   const index = (clientOrderId: string, entry: Known): void => {
-    orders = put(orders, clientOrderId, entry);
-    for (const permId of entry.order.permIds) byPermId = put(byPermId, permId, clientOrderId);
-    for (const { execId } of entry.order.fills) byExecId = put(byExecId, execId, clientOrderId);
+    orders.push([clientOrderId, entry]);
+    for (const permId of entry.order.permIds) byPermId.push([permId, clientOrderId]);
+    for (const { execId } of entry.order.fills) byExecId.push([execId, clientOrderId]);
     for (const orderId of orderIdsOf(entry.order))
-      byOrderId = put(byOrderId, orderKey(context.clientId, orderId), clientOrderId);
+      byOrderId.push([orderKey(context.clientId, orderId), clientOrderId]);
   };
   for (const order of closed) {
     index(order.clientOrderId, {
@@ -136,10 +139,10 @@ export const restore: Handle = ({ context, event }, out) => {
     out.report({ type: 'gate.orderNoted', order: { ...order, state: 'working' } });
   }
   out.assign({
-    orders,
-    byPermId,
-    byOrderId,
-    byExecId,
+    orders: putAll(context.orders, orders),
+    byPermId: putAll(context.byPermId, byPermId),
+    byOrderId: putAll(context.byOrderId, byOrderId),
+    byExecId: putAll(context.byExecId, byExecId),
     nextOrderId: Math.max(context.nextOrderId, nextOrderId),
     lostIds: { from: nextOrderId, below: orderIdMax },
   });

@@ -11,6 +11,7 @@ import {
   besideLists,
   type ExecutionRow,
   emptyPosition,
+  executionRecallMs,
   explanationMs,
   findingsOf,
   isLate,
@@ -23,7 +24,7 @@ import {
   signed,
   taken,
 } from './ledger.ts';
-import { type Lookup, lookUp, put } from './lookup.ts';
+import { entries, type Lookup, lookUp, put, putAll } from './lookup.ts';
 import { executionFamily, executionRevision } from './order.ts';
 import type { BrokerFact } from './tws.ts';
 
@@ -106,7 +107,20 @@ interface LedgerContext {
   readonly opened: readonly string[];
   /** the broker's positions of this session were listed completely */
   readonly isListed: boolean;
+  /** when executions were last forgotten for their age, ms */
+  readonly forgottenAt: number;
 }
+
+const forgetEveryMs = 3_600_000;
+/** Without those that have grown too old since. What was as old at the start was wanted all the same. */
+const withoutOld = (executions: Lookup<ExecutionRow>, since: number, at: number): Lookup<ExecutionRow> =>
+  putAll(
+    {},
+    [...entries(executions)].filter(([, row]) => {
+      const executedAt = Date.parse(row.at) + executionRecallMs;
+      return executedAt < since || executedAt >= at;
+    }),
+  );
 
 /** Commissions kept for executions that have not come. */
 export const earlyCommissionsMax = 500;
@@ -150,10 +164,11 @@ export const ledgerMachine = setup({
         accounts,
         open = [],
       } = event as Extract<LedgerEvent, { type: 'ledger.restored' }>;
-      let booked: Lookup<ExecutionRow> = {};
-      for (const row of executions) booked = put(booked, executionFamily(row.execId), row);
       enqueue.assign({
-        executions: booked,
+        executions: putAll(
+          {},
+          executions.map((row) => [executionFamily(row.execId), row] as const),
+        ),
         opened: accounts ?? [],
         names: Object.fromEntries(
           positions.flatMap((row) =>
@@ -305,6 +320,10 @@ export const ledgerMachine = setup({
           facts.push({ type: 'position.changed', at, position: positionRow(position) });
       }
       enqueue.assign({ positions, opened, isListed: true });
+      const { executions, forgottenAt } = context;
+      if (forgottenAt === 0) enqueue.assign({ forgottenAt: at });
+      else if (at >= forgottenAt + forgetEveryMs)
+        enqueue.assign({ forgottenAt: at, executions: withoutOld(executions, forgottenAt, at) });
       if (facts.length > 0) report(enqueue, facts);
       for (const [before, after, how] of changed) reportCodes(enqueue, before, after, how, at);
       if (changed.some(([before, { codes }]) => codes.some((code) => !before.codes.includes(code))))
@@ -351,10 +370,19 @@ export const ledgerMachine = setup({
 }).createMachine({
   id: 'ledger',
   description: 'executions and positions, each booked once',
-  context: { positions: {}, executions: {}, early: {}, names: {}, opened: [], isListed: false },
+  context: {
+    positions: {},
+    executions: {},
+    early: {},
+    names: {},
+    opened: [],
+    isListed: false,
+    forgottenAt: 0,
+  },
   initial: 'booking',
   states: {
     booking: {
+      description: 'facts are booked as they come',
       on: {
         'ledger.restored': { actions: 'restore' },
         'ledger.book': { actions: 'book' },
@@ -367,7 +395,10 @@ export const ledgerMachine = setup({
       },
       initial: 'certain',
       states: {
-        certain: { always: { guard: 'isDoubtful', target: 'doubtful' } },
+        certain: {
+          description: 'executions explain every position',
+          always: { guard: 'isDoubtful', target: 'doubtful' },
+        },
         doubtful: {
           description: 'a position that nobody explains: the broker is asked until it is settled',
           tags: 'doubtful',

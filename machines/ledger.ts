@@ -92,6 +92,11 @@ export const reportSlackMs = 2_000;
 export const reportLagMaxMs = 30_000;
 /** TWS sends rows of the portfolio every three minutes at the latest. */
 export const portfolioLagMaxMs = 180_000;
+/**
+ * Executions stay known this long: TWS lists those of today, or of a week when it is told to show as many. A word about
+ * an older one finds it in the broker's position already.
+ */
+export const executionRecallMs = 8 * 86_400_000;
 /** Complete lists in a row that must agree before a position counts as gone, or an unexplained one is taken as it is. */
 export const agreeingListsMin = 2;
 /** An execution has so long to explain a position before the broker's word alone is taken. */

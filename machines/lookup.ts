@@ -22,6 +22,17 @@ export const put = <T>(lookup: Lookup<T>, key: string, value: T): Lookup<T> => {
   return { ...lookup, [name]: { ...lookup[name], [key]: value } };
 };
 
+/** With many more at once: each bucket is copied once, not once for each entry. */
+export function putAll<T>(lookup: Lookup<T>, added: Iterable<readonly [string, T]>): Lookup<T> {
+  const buckets: Record<string, Record<string, T>> = {};
+  for (const [key, value] of added) {
+    const name = bucketOf(key);
+    buckets[name] ??= { ...lookup[name] };
+    (buckets[name] as Record<string, T>)[key] = value;
+  }
+  return { ...lookup, ...buckets };
+}
+
 export const remove = <T>(lookup: Lookup<T>, key: string): Lookup<T> => {
   const name = bucketOf(key);
   const { [key]: _, ...rest } = lookup[name] ?? {};

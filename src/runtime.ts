@@ -4,6 +4,7 @@ import { type ActorRefFrom, createActor, type InspectionEvent } from 'xstate';
 import type { DeskAnswer } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
 import type { JournalRecord } from '../machines/journal.ts';
+import { executionRecallMs } from '../machines/ledger.ts';
 import type { Order } from '../machines/order.ts';
 import { type RuntimeEvent, shutReasons } from '../machines/runtime.ts';
 import type { AccountValue } from '../machines/tws.ts';
@@ -95,7 +96,8 @@ export function createRuntime(options: RuntimeOptions) {
   let requests = 0;
 
   // By the journal's own time where the wall clock is ahead of it: no order is old because a clock is wrong.
-  const restoration = journal.restore(Math.min(now(), journal.lastAt() ?? now()) - recallMs);
+  const newestAt = Math.min(now(), journal.lastAt() ?? now());
+  const restoration = journal.restore(newestAt - recallMs, newestAt - executionRecallMs);
   const root: Root = createActor(
     fillPorts({
       gateway,

@@ -6,7 +6,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type AuditStanding, emptyStanding } from '../../machines/audit.machine.ts';
 import type { JournalEntry, JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
-import type { Order, OrderFact, Reason } from '../../machines/order.ts';
+import { executionFamily, type Order, type OrderFact, type Reason } from '../../machines/order.ts';
 import type { WithdrawalStanding } from '../../machines/withdrawal.machine.ts';
 import { checksumOf, type FactRow, factColumns, inWriting, parse, proven, recordOf } from './facts.ts';
 import { orderColumns, otherColumns, putHead } from './heads.ts';
@@ -43,7 +43,8 @@ export interface Journal {
    * refuses; nothing is lost then.
    */
   tidy(isUrgent?: boolean): void;
-  restore(closedSince: number): Restoration;
+  /** Of executions those booked, or told anew, at or after `executionsSince`, and all of open orders. */
+  restore(closedSince: number, executionsSince?: number): Restoration;
   order(clientOrderId: string): Order | undefined;
   /** newest first; throws RangeError for a cursor that is not of this list */
   orders(query: {
@@ -137,7 +138,7 @@ class SqliteJournal implements Journal {
     this.#database.exec('pragma wal_checkpoint(passive)');
   }
 
-  restore(closedSince: number): Restoration {
+  restore(closedSince: number, executionsSince = 0): Restoration {
     return this.#reading(() => {
       const open = this.#all(
         "select name from heads where kind = 'order' and is_open = 1 order by first_seq",
@@ -161,12 +162,23 @@ class SqliteJournal implements Journal {
         positions: this.#facts(newestOf('position')).map(
           ({ payload }) => parse<{ position: PositionRow }>(payload).position,
         ),
-        executions: this.#facts(`${newestOf('execution')} order by h.first_seq`).map(executionOf),
+        executions: this.#executionsOf(open, executionsSince),
         trading: this.#standing('trading', { state: 'open', reasons: [] }),
         withdrawal: this.#standing('withdrawal', { leases: [], owed: [] }),
         audit: this.#standing('audit', emptyStanding),
       };
     });
+  }
+
+  #executionsOf(open: Restoration['open'], since: number): ExecutionRow[] {
+    const recent = this.#facts(`${newestOf('execution')} and h.at >= ? order by h.first_seq`, since);
+    const families = open.flatMap(({ facts }) =>
+      facts.flatMap((fact) => (fact.type === 'order.filled' ? [executionFamily(fact.fill.execId)] : [])),
+    );
+    const older = [...new Set(families)].flatMap((family) =>
+      this.#facts(`${newestOf('execution')} and h.name = ? and h.at < ?`, family, since),
+    );
+    return [...older, ...recent].map(executionOf);
   }
 
   order(clientOrderId: string): Order | undefined {

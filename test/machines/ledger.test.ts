@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { add } from '../../machines/decimal.ts';
 import type { LedgerEvent } from '../../machines/ledger.machine.ts';
+import { executionRecallMs } from '../../machines/ledger.ts';
 import { executionFamily } from '../../machines/order.ts';
 import { account, contract, noon, openedLedger, openLedger, reported } from './ledgers.ts';
 import { eventClock } from './timers.ts';
@@ -385,4 +386,22 @@ test('executions and reports that keep their order need no list: nothing is coun
     }),
     { numRuns: 1_000 },
   );
+});
+
+test('executions are forgotten once the broker does not list them any more', () => {
+  const ledger = openedLedger();
+  ledger.execute('a1.01', 5);
+  ledger.report(5);
+  ledger.list(5);
+  ledger.clock.advance(executionRecallMs - 3_600_000);
+  ledger.execute('b1.01', 5);
+  ledger.report(10);
+  ledger.list(10);
+  expect(ledger.executions()).toHaveLength(2);
+  ledger.clock.advance(2 * 3_600_000);
+  ledger.list(10);
+  expect(ledger.executions()).toMatchObject([{ execId: 'b1.01' }]);
+  // Told once more all the same, it moves nothing.
+  ledger.execute('a1.01', 5, noon);
+  expect(ledger.position()).toMatchObject({ quantity: '10', confirmed: true });
 });
