@@ -9,6 +9,9 @@ export interface Witnessed {
   readonly seq: number;
 }
 
+/** SQLite's name for a database without a file. */
+const inMemory = ':memory:';
+
 export const witnessPath = (path: string): string => `${path}.seq`;
 
 /** What it says; null when there is none that can be read. */
@@ -33,7 +36,7 @@ export class Witness {
 
   /** Notes the newest number that anybody may know. A disk that refuses it is the journal's own trouble, and told there. */
   note({ epoch, seq }: Witnessed): void {
-    if (seq === this.#seq) return;
+    if (seq === this.#seq || this.#path === witnessPath(inMemory)) return;
     try {
       this.#file ??= openSync(this.#path, 'w');
       writeSync(this.#file, `${epoch} ${String(seq).padStart(16)}\n`, 0, 'latin1');
