@@ -12,7 +12,7 @@ import {
   supervision,
 } from '../machines/supervision.ts';
 import type { Program } from '../src/program.ts';
-import { eventually } from './program.ts';
+import { eventually, openStream } from './program.ts';
 import { startWhole, type Whole } from './whole.ts';
 
 const rules: readonly (readonly [ChildName, SupervisionRule])[] = Object.entries(supervision) as never;
@@ -177,5 +177,33 @@ describe.each(rules)('the %s', (name, rule) => {
       ({ state }) => state === (rule.finally === 'halt' && name !== 'tws' ? 'cancelled' : 'working'),
     );
     expect((await whole.place()).status).toBe(201);
+  });
+});
+
+describe('what a part held is held by the one that takes its place', () => {
+  test('leases and what they call back', async () => {
+    const stream = await openStream(`${whole.url.replace('http', 'ws')}/v1/stream`);
+    await whole.place({ clientOrderId: 'leased', client: 'robot' });
+    stream.send({ type: 'command', id: 1, command: 'lease.renew', client: 'robot', cancelAfterMs: 1_500 });
+    await stream.frame(({ type, id }) => type === 'result' && id === 1);
+    await strike(whole.program, 'withdrawal');
+    await whole.order('leased', ({ state }) => state === 'cancelled');
+    stream.close();
+  });
+
+  test('readers of quotes, without a line left over from the one that failed', async () => {
+    const lines = () => whole.program.runtime.gateway.figures().lines;
+    const stream = await openStream(`${whole.url.replace('http', 'ws')}/v1/stream`);
+    stream.send({ type: 'subscribe', id: 1, channel: 'quotes', keys: ['AAPL', 'MSFT'] });
+    await eventually(lines, (count) => count === 2);
+    await strike(whole.program, 'market');
+    await eventually(lines, (count) => count === 0);
+    await eventually(lines, (count) => count === 2);
+    const seen = stream.frames.length;
+    await eventually(
+      () => stream.frames.slice(seen),
+      (frames) => frames.some(({ type }) => type === 'update'),
+    );
+    stream.close();
   });
 });
