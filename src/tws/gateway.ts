@@ -24,6 +24,7 @@ import {
   lanes,
   type PacingOptions,
 } from './pacing.ts';
+import { createPlausibility } from './plausible.ts';
 import { createPreviews } from './previews.ts';
 import { createCollection, createList, notConnected, readError } from './requests.ts';
 import { openSession, type SessionListeners } from './session.ts';
@@ -142,6 +143,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     clearTimeout: options.timers?.clearTimeout ?? ((handle) => clearTimeout(handle)),
   };
   const nextId = createRequestIds();
+  const plausibility = createPlausibility();
 
   let wire: Wire | null = null;
   let sessions = 0;
@@ -272,6 +274,7 @@ export function createGateway(options: GatewayOptions): Gateway {
           log,
           pacer: createPacer({ ...clock, now: clock.monotonic }, pacing, options.onPaced),
           listeners,
+          plausibility,
         },
         sendBack,
       );

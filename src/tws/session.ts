@@ -7,6 +7,8 @@ import { type Connection, openConnection } from './library.ts';
 import { createNotices } from './notices.ts';
 import { toIbContract, toIbOrder } from './orders.ts';
 import type { Pacer } from './pacing.ts';
+import type { Plausibility } from './plausible.ts';
+import { createQuarantine } from './quarantine.ts';
 import { zoneOfGreeting } from './times.ts';
 import {
   commissioned,
@@ -46,6 +48,7 @@ export interface SessionDependencies {
   readonly log: Logger;
   readonly pacer: Pacer;
   readonly listeners: SessionListeners;
+  readonly plausibility: Plausibility;
 }
 
 export interface Session {
@@ -55,12 +58,9 @@ export interface Session {
   end(reason: string): void;
 }
 
-/** Kinds of message that carry orders or executions: openOrder, orderStatus, execDetails, commissions, completed. */
-const orderKinds: ReadonlySet<number> = new Set([3, 5, 11, 59, 101]);
-
 export function openSession(
   input: SessionInput,
-  { clock, log, pacer, listeners }: SessionDependencies,
+  { clock, log, pacer, listeners, plausibility }: SessionDependencies,
   report: (event: SessionReport) => void,
 ): Session {
   const { sessionId } = input;
@@ -70,30 +70,28 @@ export function openSession(
   let ready = false;
   let isOpen = false;
   let probeSentAt: number | null = null;
+  /** what is complained about could be read, and is not believed */
+  let isDistrusted = false;
 
   const end = (reason: string): void => {
     if (over) return;
     over = true;
     // First of all: what still waits must never meet another session's socket.
     pacer.close(reason);
+    quarantine.close();
     connection.close();
     listeners.detached();
   };
 
+  const quarantine = createQuarantine(clock, log, sessionId, report);
   const connection: Connection = openConnection(
     { host: input.host, port: input.port, clientId: input.clientId, now: clock.now },
     {
       connected: () => report({ type: 'session.connected', at: clock.now() }),
       undecodable({ text, problem, kind }) {
-        log.warn({ sessionId, kind, problem, frame: text }, 'a message of TWS could not be decoded');
-        listeners.undecodable(kind, problem);
-        report({
-          type: 'session.undecodable',
-          text,
-          problem,
-          concernsOrders: orderKinds.has(kind),
-          at: connection.readAt,
-        });
+        // a list is complete without what is not believed
+        if (!isDistrusted) listeners.undecodable(kind, problem);
+        quarantine.take({ text, problem, kind, isDistrusted, at: connection.readAt });
       },
       closed(cause, message) {
         end('session-lost');
@@ -134,6 +132,18 @@ export function openSession(
   const tell = (fact: BrokerFact | null, problem: string, requestId = -1): void => {
     if (fact === null) {
       connection.complain(problem);
+      return;
+    }
+    const doubt =
+      fact.type === 'broker.executed'
+        ? plausibility.execution(fact, accounts)
+        : fact.type === 'broker.positionSeen'
+          ? plausibility.position(fact, accounts)
+          : null;
+    if (doubt !== null) {
+      isDistrusted = true;
+      connection.complain(doubt);
+      isDistrusted = false;
       return;
     }
     report(fact);
