@@ -17,21 +17,28 @@ export const isMatrixName = (id: string): id is CountedName =>
 
 const paths = new WeakMap<object, string>();
 
+function shortPath(name: CountedName, whole: string): string {
+  const last = whole.split('.').at(-1) ?? whole;
+  switch (name) {
+    case 'runtime':
+      return whole.replace(/^.*phase\.([A-Za-z.]+).*$/, '$1');
+    case 'reconciliation':
+      if (!whole.startsWith('gathering')) return last;
+      return whole.includes('.failed') ? 'failing' : 'gathering';
+    case 'tws':
+      return last;
+    default:
+      return whole;
+  }
+}
+
 /** The state as the tables name it. */
 export function stateOf(name: CountedName, value: unknown): string {
   if (typeof value === 'string') return value;
   const key = value as object;
   let path = paths.get(key);
   if (path === undefined) {
-    const whole = pathOf(value as never);
-    path =
-      name === 'runtime'
-        ? whole.replace(/^.*phase\.([A-Za-z.]+).*$/, '$1')
-        : name === 'reconciliation'
-          ? (whole.split('.')[0] ?? whole)
-          : name === 'tws'
-            ? (whole.split('.').at(-1) ?? whole)
-            : whole;
+    path = shortPath(name, pathOf(value as never));
     paths.set(key, path);
   }
   return path;
@@ -72,8 +79,10 @@ const whyImpossible = (machine: string, state: string, word: string): string | n
   impossible.find(
     (row) =>
       row.machine === machine &&
-      (row.states === null || row.states.includes(state)) &&
-      (row.words === null || row.words.includes(word)),
+      row.states?.includes(state) !== false &&
+      row.words?.includes(word) !== false &&
+      !row.butStates?.includes(state) &&
+      !row.butWords?.includes(word),
   )?.because ?? null;
 
 export function createCoverage(): Coverage {

@@ -4,9 +4,9 @@
  * A seed gives the same history whatever it is played beside. Exit code 1 when any failed.
  */
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import { createCoverage } from './coverage.ts';
-import { planOfSeed, playTask, type Task, type TaskResult } from './players.ts';
+import { planOfSeed, type Task, type TaskResult } from './players.ts';
+import { playAll } from './threads.ts';
 import { play } from './world.ts';
 
 const { values } = parseArgs({
@@ -34,8 +34,6 @@ const count = (name: string, text: string): number => {
 };
 
 const seedsPerTask = 25;
-/** Most of what a run makes is garbage at once: a small nursery is swept too often. */
-const nurseryMb = 64;
 
 const isNarrow = values.narrow;
 const first = count('from', values.seed ?? values.from);
@@ -71,38 +69,10 @@ function take(result: TaskResult): void {
   if (values.verbose && played % 1_000 < result.task.count) out(`${played} seeds, ${failing} failed`);
 }
 
-/** Each thread asks for the next chunk when it has done one. */
-function playWith(worker: Worker, pending: Iterator<Task>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const next = (): void => {
-      const { value, done } = pending.next();
-      if (done === true) void worker.terminate().then(() => resolve());
-      else worker.postMessage(value);
-    };
-    worker.on('message', (result: TaskResult) => {
-      take(result);
-      next();
-    });
-    worker.on('error', reject);
-    next();
-  });
-}
-
 if (values.verbose && seeds === 1)
   for (const line of play(planOfSeed(first, isNarrow), createCoverage()).trace) out(line);
 
-const pending = tasks();
-if (workers <= 1) for (const task of pending) take(playTask(task));
-else {
-  const threads = Array.from(
-    { length: workers },
-    () =>
-      new Worker(new URL('worker.ts', import.meta.url), {
-        resourceLimits: { maxYoungGenerationSizeMb: nurseryMb },
-      }),
-  );
-  await Promise.all(threads.map((worker) => playWith(worker, pending)));
-}
+await playAll(tasks(), workers, take);
 
 const seconds = (performance.now() - begun) / 1_000;
 out(coverage.print());
