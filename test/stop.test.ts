@@ -1,11 +1,13 @@
 /** A graceful stop as an orchestrator does it: what clients, the broker and the disk see, in this order. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { eventually, openStream, type Program, startProgram, temporaryFolder } from './program.ts';
 
+// Each test starts processes, some of them several.
+vi.setConfig({ testTimeout: 60_000 });
 const closers: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -38,6 +40,7 @@ async function home(): Promise<Home> {
       await eventually(
         () => program.call('GET', '/health/ready?gate=trading'),
         ({ status }) => status === 200,
+        20_000,
       );
       return program;
     },
