@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { auditMachine } from '../machines/audit.machine.ts';
@@ -22,6 +23,7 @@ import { runtimeMachine } from '../machines/runtime.machine.ts';
 import { subscriptionMachine } from '../machines/subscription.machine.ts';
 import { twsMachine } from '../machines/tws.machine.ts';
 import { withdrawalMachine } from '../machines/withdrawal.machine.ts';
+import { codeOf } from './source-text.ts';
 
 const now = Date.UTC(2026, 10, 20, 15, 0, 0);
 const time = (ms: number): string => new Date(ms).toISOString();
@@ -383,13 +385,25 @@ describe('components', () => {
   });
 });
 
+const machines = [
+  runtimeMachine,
+  twsMachine,
+  gateMachine,
+  deskMachine,
+  orderMachine,
+  ledgerMachine,
+  auditMachine,
+  withdrawalMachine,
+  reconciliationMachine,
+  marketMachine,
+  subscriptionMachine,
+];
+const tagsIn = (config: unknown): string[] => {
+  if (typeof config !== 'object' || config === null) return [];
+  return Object.entries(config).flatMap(([key, value]) => (key === 'tags' ? [value].flat() : tagsIn(value)));
+};
+
 describe('the machines', () => {
-  const tagsIn = (config: unknown): string[] => {
-    if (typeof config !== 'object' || config === null) return [];
-    return Object.entries(config).flatMap(([key, value]) =>
-      key === 'tags' ? [value].flat() : tagsIn(value),
-    );
-  };
   test.each([
     ['runtime', runtimeMachine, ['reconciled', 'draining', 'disabled', 'failed']],
     ['tws', twsMachine, ['tradable', 'degraded', 'down', 'maintenance']],
@@ -403,6 +417,16 @@ describe('the machines', () => {
   });
 });
 
+test('meaning is read from tags that machines carry: no state is named or looked at', () => {
+  const source = readFileSync(new URL('../machines/health.ts', import.meta.url), 'utf8');
+  const code = codeOf(source, 'comments');
+  expect(code).not.toMatch(/\.state\b/);
+  const asked = [...code.matchAll(/\b(?:includes|has|tagged)\('(\w+)'\)/g)].map(([, tag = '']) => tag);
+  expect(asked.length).toBeGreaterThan(10);
+  const carried = machines.flatMap(({ config }) => tagsIn(config));
+  for (const tag of asked) expect([...carried, 'fail', 'warn', 'failed'], tag).toContain(tag);
+});
+
 test('every state of every machine says in words what it is', () => {
   interface Node {
     readonly path: readonly string[];
@@ -412,19 +436,6 @@ test('every state of every machine says in words what it is', () => {
   const silent = (node: Node): string[] => [
     ...(node.description ? [] : [node.path.join('.') || 'the machine itself']),
     ...Object.values(node.states).flatMap(silent),
-  ];
-  const machines = [
-    runtimeMachine,
-    twsMachine,
-    gateMachine,
-    deskMachine,
-    orderMachine,
-    ledgerMachine,
-    auditMachine,
-    withdrawalMachine,
-    reconciliationMachine,
-    marketMachine,
-    subscriptionMachine,
   ];
   for (const { id, root } of machines) expect(silent(root as unknown as Node), id).toEqual([]);
   expect(silent({ path: [], description: 'm', states: { a: { path: ['a'], states: {} } } })).toEqual(['a']);
