@@ -1,7 +1,7 @@
 /** The cache alone with a real Redis: what it must bear that a whole runtime seldom brings about. */
 import pino from 'pino';
 import { Subject } from 'rxjs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { JournalRecord } from '../../machines/journal.ts';
 import type { PositionRow } from '../../machines/ledger.ts';
 import type { Beat, Quote } from '../../machines/market.ts';
@@ -9,6 +9,8 @@ import type { Order } from '../../machines/order.ts';
 import { type Cache, type CacheOptions, createCache, waitingFactsMax } from '../../src/cache/cache.ts';
 import { eventually } from '../program.ts';
 import { listen, noRedis, startRedis } from './redis-server.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {

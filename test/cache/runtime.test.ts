@@ -1,9 +1,11 @@
 /** The whole runtime with a real Redis: what others find there, and that trading never notices when it is gone. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { everyRow } from '../incidents/oracle.ts';
 import { eventually, openStream } from '../program.ts';
 import { startWhole, type Whole } from '../whole.ts';
 import { type Client, listen, noRedis, type RedisServer, startRedis } from './redis-server.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 // biome-ignore lint/suspicious/noExplicitAny: rows of the public API, read by name
 type Row = any;
