@@ -350,11 +350,11 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
       if (rollBack > 0) orderIds.set(Math.max(1, orderIds.next(1) - rollBack), 1);
     },
     freeze(isFrozen: boolean): void {
-      if (line === null) return;
-      line.isFrozen = isFrozen;
+      const to = line;
+      if (to === null) return;
+      to.isFrozen = isFrozen;
       if (isFrozen) return;
-      const words = line.frozen.splice(0);
-      for (const word of words) arrive(line, word);
+      for (const word of to.frozen.splice(0)) arrive(to, word);
     },
     holdClientId(untilMs: number): void {
       idTakenUntil = untilMs;
