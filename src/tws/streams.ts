@@ -208,17 +208,17 @@ export function createStreams(nextId: () => number): Streams {
           const { backfill } = stream;
           stream.backfill = [];
           stream.sink.backfilled(backfill, connection.readAt);
-        } else if (stream.backfill.length < barsMax) {
-          stream.backfill.push(toBar([time, openPrice, high, low, close, volume, count, wap], wire.zone));
+          return;
         }
+        const bar = toBar([time, openPrice, high, low, close, volume, count, wap], wire.zone);
+        if (stream.backfill.length < barsMax && isPlausible(bar, connection.readAt))
+          stream.backfill.push(bar);
       });
       api.on(EventName.historicalDataUpdate, (id, time, openPrice, high, low, close, volume, count, wap) => {
-        bars
-          .get(id)
-          ?.sink.bar(
-            toBar([time, openPrice, high, low, close, volume, count, wap], wire.zone),
-            connection.readAt,
-          );
+        const stream = bars.get(id);
+        if (!stream) return;
+        const bar = toBar([time, openPrice, high, low, close, volume, count, wap], wire.zone);
+        if (isPlausible(bar, connection.readAt)) stream.sink.bar(bar, connection.readAt);
       });
 
       api.on(EventName.marketDataType, (id, type) => {
@@ -254,6 +254,14 @@ export function createStreams(nextId: () => number): Streams {
       return open.size;
     },
   };
+}
+
+/** A bar without prices is none, and one of next week would make every other bar a closed one. Days may be dated tomorrow. */
+const aheadMs = 2 * 86_400_000;
+function isPlausible({ time, open, high, low, close }: Bar, at: number): boolean {
+  return (
+    Date.parse(time) <= at + aheadMs && [open, high, low, close].every((price) => settled(price) !== null)
+  );
 }
 
 function askBars(api: IBApi, id: number, contract: IbContract, barSize: StreamedBarSize): void {
