@@ -201,9 +201,8 @@ export interface MarketPort {
 
 export type { HealthReason, HealthReport, HealthStatus } from '../../machines/health.ts';
 export interface HealthPort {
-  /** From memory; never waits, never does I/O. `gate: 'trading'` adds what trading needs to `ready`. */
+  /** From memory; never waits, never does I/O. */
   report(): HealthReport;
-  /** False when the event loop stalled or the root actor died. */
   metricsJson(): Readonly<Record<string, unknown>>;
   metricsText(): Promise<string>;
 }
