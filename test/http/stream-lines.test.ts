@@ -331,6 +331,26 @@ describe('trades', () => {
       retryAfterMs: null,
     });
     faults.marketData('live');
+    const paced = await tester.subscribe('bars', { keys: ['AAPL'] });
+    await until(tester, paced, isLive);
+    // Neither prices that are unset nor a bar of the next century is shown.
+    const request = requestOf('reqHistoricalData');
+    faults.inject([90, request, 1, 1_700_000_000, Number.MAX_VALUE, 1, 1, 1, 1, 1]);
+    faults.inject([90, request, 1, 4_102_444_800, 7, 7, 7, 7, 7, 7]);
+    const text = 'Historical Market Data Service error message:API historical data query pacing violation';
+    faults.injectError(request, 162, text);
+    expect(await notice(tester, 'AAPL')).toMatchObject({
+      code: 'bars-failed',
+      reason: { code: '162' },
+      retryAfterMs: 15_000,
+    });
+    await until(tester, paced, ({ status }) => status === 'stale');
+    const bars = tester
+      .of(paced)
+      .flatMap(({ rows }) => rows ?? [])
+      .flatMap((row) => (row.bars ?? []) as readonly { readonly time: string; readonly open: number }[]);
+    expect(bars.length).toBeGreaterThan(100);
+    expect(bars.filter(({ time, open: price }) => price > 1e300 || price === 7 || time > '2090')).toEqual([]);
     expect(
       await tester.ask({ type: 'subscribe', channel: 'trades', keys: ['FISH:X', 'NOSUCH'] }),
     ).toMatchObject({
