@@ -29,7 +29,6 @@ export const problemTable = {
   'headers-too-large': { status: 431, title: 'The headers are too large' },
   'internal-error': { status: 500, title: 'Something broke here' },
   unsupported: { status: 501, title: 'This is not supported yet' },
-  'channel-unavailable': { status: 501, title: 'This channel is not served yet' },
   'trading-unavailable': { status: 503, title: 'Trading is not available now' },
   'data-unavailable': { status: 503, title: 'The broker cannot be asked now' },
   'data-timeout': { status: 504, title: 'The broker did not answer in time' },
