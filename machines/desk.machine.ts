@@ -86,6 +86,8 @@ export const deskMachine = setup({
     refused: [],
     operations: {},
     isHalted: false,
+    sweptAt: 0,
+    leaptAt: null,
     shut: { reason: { code: 'starting', message: 'the runtime is starting' }, canCancel: false },
   }),
   initial: 'shut',

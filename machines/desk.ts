@@ -216,6 +216,10 @@ export interface DeskContext {
   readonly operations: Readonly<Record<string, Operation>>;
   readonly shut: { readonly reason: Reason; readonly canCancel: boolean } | null;
   readonly isHalted: boolean;
+  /** time of the newest sweep, ms since the epoch; 0: none yet */
+  readonly sweptAt: number;
+  /** when the clock was found put forward; null: not since the broker's lists were weighed */
+  readonly leaptAt: number | null;
 }
 
 export const earlyCommissionsMax = 500;
@@ -223,6 +227,8 @@ export const earlyCommissionsMax = 500;
 export const retireAfterMs = 5_000;
 /** Stopping an actor costs as much as it has siblings: never many in one turn, or an order would wait behind them. */
 export const retiredPerSweepMax = 5;
+/** Sweeps are many times closer to each other. A gap like this is a clock that was put forward, or a machine that slept. */
+export const leapMs = 60_000;
 /** Closed orders stay known to the desk this long: TWS may still speak of them for the rest of the day. */
 export const forgetAfterMs = 48 * 3_600_000;
 

@@ -5,6 +5,7 @@ import {
   forgetAfterMs,
   type Handle,
   type Known,
+  leapMs,
   type Of,
   type Outbox,
   orderIdMax,
@@ -150,6 +151,7 @@ export const restore: Handle = ({ context, event }, out) => {
 
 export const weighLists: Handle = ({ context, event }, out) => {
   const { at, since, present, lasting } = event as Of<'desk.evidence'>;
+  if (context.leaptAt !== null && since > context.leaptAt) out.assign({ leaptAt: null });
   const seen = new Map<string, string[]>();
   for (const ids of present) {
     const id = identify(context, ids);
@@ -184,6 +186,8 @@ export const tellOpenOrders: Handle = ({ context, event }, out) => {
 
 export const sweep: Handle = ({ context, event }, out) => {
   const { at } = event as Of<'desk.sweep'>;
+  // Whether an order is as old as the clock says the broker's lists will tell: what they name is of today.
+  const leaptAt = context.sweptAt > 0 && at - context.sweptAt >= leapMs ? at : context.leaptAt;
   let { orders, byPermId, byOrderId, byExecId } = context;
   let retired = 0;
   for (const [id, entry] of entries(context.orders)) {
@@ -193,7 +197,7 @@ export const sweep: Handle = ({ context, event }, out) => {
       retired += 1;
       out.stop(id);
       orders = put(orders, id, { ...entry, live: false });
-    } else if (at - entry.closedAt > forgetAfterMs) {
+    } else if (leaptAt === null && at - entry.closedAt > forgetAfterMs) {
       orders = remove(orders, id);
       for (const permId of entry.order.permIds) byPermId = remove(byPermId, permId);
       for (const { execId } of entry.order.fills) byExecId = remove(byExecId, execId);
@@ -201,7 +205,7 @@ export const sweep: Handle = ({ context, event }, out) => {
         byOrderId = remove(byOrderId, orderKey(context.clientId, orderId));
     }
   }
-  out.assign({ orders, byPermId, byOrderId, byExecId });
+  out.assign({ orders, byPermId, byOrderId, byExecId, sweptAt: at, leaptAt });
 };
 
 /** Its order id, and those that TWS refused: a late word about them is still about this order. */
@@ -219,6 +223,9 @@ function deliver(
   if (!entry.live) {
     out.spawn(id, entry, false);
     orders = put(orders, id, { ...entry, live: true, closedAt: fact.at });
+    out.assign({ orders });
+  } else if (entry.closedAt !== null && fact.at - entry.closedAt >= leapMs) {
+    orders = put(orders, id, { ...entry, closedAt: fact.at });
     out.assign({ orders });
   }
   out.toOrder(id, fact);

@@ -152,10 +152,13 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
   }
 
   /** Orders that the desk has forgotten are still in the journal, and their names are taken. */
-  function recall([lead]: readonly OrderTicket[]): SubmitOutcome | null {
+  function recall([lead, ...others]: readonly OrderTicket[]): SubmitOutcome | null {
     if (!lead || lookUp(runtime.child('desk').getSnapshot().context.orders, lead.clientOrderId)) return null;
     const order = runtime.journal.order(lead.clientOrderId);
-    if (!order) return null;
+    if (!order) {
+      const taken = others.flatMap(({ clientOrderId }) => runtime.journal.order(clientOrderId) ?? []);
+      return taken[0] ? { outcome: 'conflict', order: taken[0] } : null;
+    }
     const former = ticketOf(order);
     return { outcome: former && isSameTicket(former, lead) ? 'existing' : 'conflict', order };
   }

@@ -5,7 +5,7 @@ import { deskMachine } from '../../machines/desk.machine.ts';
 import type { DeskEvent, DeskReport } from '../../machines/desk.ts';
 import type { BrokerFact, BrokerOrderStatus } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
-import { at, orderSeen, statusSeen, ticket } from './orders.ts';
+import { at, executed, orderSeen, statusSeen, ticket } from './orders.ts';
 
 function startDesk() {
   const heard: DeskReport[] = [];
@@ -266,3 +266,32 @@ test('the size of an order of others is told by a status, by the completed order
     expect(desk.heard('order.surprised')).toEqual([]);
   }
 });
+
+test('a clock that is put forward forgets no order before the lists of the broker have told which are of today', () => {
+  const desk = startDesk();
+  desk.submit();
+  desk.send({ type: 'desk.sweep', at });
+  for (const status of ['working', 'cancelled'] as const)
+    desk.send({
+      ...(orderSeen(status, {}, '700') as Extract<BrokerFact, { type: 'broker.orderSeen' }>),
+      ids: mine,
+    });
+  expect(desk.view('c-1')).toMatchObject({ state: 'cancelled' });
+  const leapt = at + 3 * 86_400_000;
+  const sweep = (from: number, to: number): void => {
+    for (let ms = from; ms <= to; ms += 30_000) desk.send({ type: 'desk.sweep', at: leapt + ms });
+  };
+  const weigh = (ms: number): void =>
+    desk.send({ type: 'desk.evidence', at: leapt + ms, since: leapt + ms - 1_000, present: [], lasting: [] });
+  sweep(0, 600_000);
+  const late = executed('late.01', '4') as Extract<BrokerFact, { type: 'broker.executed' }>;
+  desk.send({ ...late, ids: mine, at: leapt + 601_000 });
+  expect(desk.view('c-1')).toMatchObject({ state: 'cancelled', filledQuantity: '4' });
+  weigh(610_000);
+  sweep(630_000, 3_600_000);
+  expect(desk.view('c-1')).toBeDefined();
+  // Two days after the last word of it, it is forgotten.
+  sweep(3_630_000, 2 * 86_400_000 + 1_000_000);
+  expect(desk.view('c-1')).toBeUndefined();
+});
+const mine = { orderId: 1, clientId: 1, permId: '700', orderRef: 'c-1' };
