@@ -1,4 +1,8 @@
-/** Switched off once by hand: the number check in `identify` (machines/identity.ts); the typed reference took our order. */
+/**
+ * Switched off once by hand: the number check in `identify` (machines/identity.ts); the typed reference took our order. And
+ * the mark of an execution, in `orderOfExecution` (machines/identity.ts) and `executed` (machines/evidence.ts); no order had
+ * the origin `liquidation`.
+ */
 import { expect } from 'vitest';
 import { incident } from './incident.ts';
 import { everyRow } from './oracle.ts';
