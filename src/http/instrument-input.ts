@@ -29,6 +29,9 @@ export function readInstrument(value: unknown, pointer: string): Checked<NamedCo
   }
   const parsed = parseInstrument(value);
   if ('problem' in parsed) return complain(pointer, parsed.problem);
+  // the short form may say no more than a contract may
+  const { errors } = checkContract(parsed.contract);
+  if (errors) return complain(pointer, `${errors[0]?.pointer.slice(1)} ${errors[0]?.detail}`);
   return { value: { contract: parsed.contract, instrument: formatInstrument(parsed.contract) } };
 }
 
