@@ -5,7 +5,8 @@
 import type { Reason } from './order.ts';
 
 /**
- * `halt`: no order is taken, cancels are; latched, so that a person opens trading after a restart of the process.
+ * `halt`: no order is taken, cancels are; latched where that can be made durable, so that a person opens trading after
+ * a restart of the process.
  * `escalate`: as `halt`, and liveness fails: only a new process can read the truth back from the journal.
  */
 export type Consequence = 'halt' | 'escalate';
@@ -27,8 +28,8 @@ export const restartWindowMs = 60_000;
 export const supervision = {
   journal: {
     restartsWith: null,
-    finally: 'escalate',
-    because: 'facts that it had not written are lost with it',
+    finally: 'halt',
+    because: 'nothing can be made durable; a new process before a broken disk would lose the rest',
   },
   gate: {
     restartsWith: null,

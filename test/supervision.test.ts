@@ -103,6 +103,7 @@ afterAll(() => whole.stop());
 
 describe.each(rules)('the %s', (name, rule) => {
   const isJournaled = name !== 'journal';
+  const isLatched = rule.finally === 'halt' && isJournaled;
 
   if (rule.restartsWith !== null)
     test(`is started again ${restartsMax} times within ${restartWindowMs / 1_000} s, and trading goes on`, async () => {
@@ -160,11 +161,11 @@ describe.each(rules)('the %s', (name, rule) => {
       await whole.order(resting, ({ state }) => state === 'cancelled');
     }
 
-    // A new process: what was halted stays so until a person opens it, what was escalated is healed.
-    await whole.restart(undefined, rule.finally === 'escalate' ? 'trading' : 'started');
+    // A new process: what was latched stays so until a person opens it, the rest is healed.
+    await whole.restart(undefined, isLatched ? 'started' : 'trading');
     expect((await whole.call('GET', '/health/live')).status).toBe(200);
     expect(await reasonCodes(whole)).not.toContain('part-failed');
-    if (rule.finally === 'halt') {
+    if (isLatched) {
       expect((await whole.call('GET', '/v1/trading')).body).toMatchObject({
         state: 'halted',
         reasons: [{ code: 'part-failed' }],

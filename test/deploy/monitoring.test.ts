@@ -134,7 +134,10 @@ describe('the running whole', () => {
     await whole.order('quiet-one', ({ state }) => state === 'cancelled');
     const scrape = async () => samplesOf(await (await fetch(`${whole.url}/metrics`)).text());
     // Figures of lanes and lines are read once a second.
-    samples = await eventually(scrape, (seen) => seen.has('tws_runtime_heartbeat_round_trip_seconds'));
+    samples = await eventually(
+      scrape,
+      (seen) => seen.has('tws_runtime_heartbeat_round_trip_seconds') && seen.has('tws_runtime_market_lines'),
+    );
   });
   afterAll(async () => {
     stream?.close();
