@@ -182,12 +182,14 @@ function applied(value: unknown, [at, kind, other, word]: Change): unknown {
       delete holder[key];
       break;
     case 1:
-      Object.defineProperty(holder, word, {
-        value: other,
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
+      if (Array.isArray(holder)) holder.push(other);
+      else
+        Object.defineProperty(holder, word, {
+          value: other,
+          enumerable: true,
+          configurable: true,
+          writable: true,
+        });
       break;
     case 2:
       holder[key] = [holder[key], holder[key]];
