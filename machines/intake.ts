@@ -22,6 +22,7 @@ import {
   orderKey,
   ticketOf,
 } from './identity.ts';
+import { isComplete } from './incarnation.ts';
 import { entries, lookUp, put, putAll, remove } from './lookup.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
 import type { OrderListed, SessionLost } from './order-words.ts';
@@ -166,7 +167,7 @@ export const weighLists: Handle = ({ context, event }, out) => {
   for (const ids of lasting) {
     const id = ids.permId === '0' ? undefined : identify(context, ids);
     const entry = id === undefined ? undefined : lookUp(orders, id);
-    if (id === undefined || !entry || !endedByWord.has(entry.order.state)) continue;
+    if (id === undefined || !entry || !mayLive(entry.order)) continue;
     // A list that was asked for before the end says nothing against it.
     if (entry.closedAt === null || since <= Date.parse(entry.order.updatedAt)) continue;
     const listed: OrderListed = { type: 'order.listed', at, since, permId: ids.permId };
@@ -174,8 +175,10 @@ export const weighLists: Handle = ({ context, event }, out) => {
   }
 };
 
-/** States that a word of the broker leads to; one that executions led to needs no list to hold. */
+/** States that a word of the broker leads to. One that executions led to needs no list, unless a correction took some back. */
 const endedByWord: ReadonlySet<Order['state']> = new Set(['cancelled', 'expired', 'rejected']);
+const mayLive = (order: Order): boolean =>
+  endedByWord.has(order.state) || (order.state === 'filled' && !isComplete(order));
 
 export const tellOpenOrders: Handle = ({ context, event }, out) => {
   out.assign({ refused: [] });

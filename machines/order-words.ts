@@ -1,7 +1,7 @@
 /** What an order hears, what it says to its desk, and what it knows besides its view. */
 import type { Alarm } from './alarm.ts';
 import { compare } from './decimal.ts';
-import { incarnationsOf, liveIncarnations } from './incarnation.ts';
+import { incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
 import type { Order, OrderFact, OrderTicket, Reason } from './order.ts';
 import type { BrokerFact, TwsCommand } from './tws.ts';
 
@@ -182,6 +182,14 @@ export function missingFrom(
 }
 
 /** Complete lists of the broker, asked for after the newest word about the order. */
+/** The broker states fills that no execution explains. */
+export const hasStatedFills = ({ stated, order }: OrderContext): boolean =>
+  stated !== null && compare(stated.filled, order.filledQuantity) > 0;
+
+/** The broker works on what we hold for ended, and there is something left to fill. */
+export const isListedSinceItsEnd = (context: OrderContext, event: OrderEvent): boolean =>
+  event.type === 'order.listed' && event.since > context.lastAt && !isComplete(context.order);
+
 export const isNewList = (context: OrderContext, event: OrderEvent): event is EvidenceCompleted =>
   event.type === 'evidence.completed' && event.since > context.lastAt;
 /** They do not contain it. */

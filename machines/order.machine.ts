@@ -1,7 +1,6 @@
 /** One order from intent to last fill. Closed is a tag: late fills, corrections and commissions still arrive. */
 import { assign, enqueueActions, raise, setup } from 'xstate';
 import { type Alarm, alarmsOf, doubtAlarm, resolutionAlarm } from './alarm.ts';
-import { compare } from './decimal.ts';
 import { aliveAgain, contradictsEnd, interpret, unexplainedFills } from './evidence.ts';
 import { hasSurvivor, isComplete, liveIncarnations } from './incarnation.ts';
 import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason } from './order.ts';
@@ -13,6 +12,8 @@ import {
   doubt,
   type EvidenceCompleted,
   executionLagMs,
+  hasStatedFills,
+  isListedSinceItsEnd,
   isMissingFrom,
   isNewList,
   isUnwanted,
@@ -73,12 +74,8 @@ export const orderMachine = setup({
     isSizeLost: ({ context, event }) =>
       isMissingFrom(context, event) && context.order.quantityUnknown === true && context.stated === null,
     isAbsent: ({ context, event }) => isMissingFrom(context, event) && context.stated === null,
-    hasStatedFills: ({ context, event }) =>
-      isNewList(context, event) &&
-      context.stated !== null &&
-      compare(context.stated.filled, context.order.filledQuantity) > 0,
-    isListedSinceItsEnd: ({ context, event }) =>
-      event.type === 'order.listed' && event.since > context.lastAt,
+    hasStatedFills: ({ context, event }) => isNewList(context, event) && hasStatedFills(context),
+    isListedSinceItsEnd: ({ context, event }) => isListedSinceItsEnd(context, event),
     concernsPlacing: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'place',
     concernsChange: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'modify',
     concernsCancel: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'cancel',
@@ -151,8 +148,7 @@ export const orderMachine = setup({
       });
     }),
     askForLaggingExecutions: enqueueActions(({ context, enqueue }) => {
-      if (context.stated === null || compare(context.stated.filled, context.order.filledQuantity) <= 0)
-        return;
+      if (!hasStatedFills(context)) return;
       enqueue.sendParent({
         type: 'order.evidenceWanted',
         clientOrderId: context.order.clientOrderId,
@@ -547,6 +543,7 @@ export const orderMachine = setup({
           { target: 'working', actions: 'record' },
         ],
         'order.doubted': { target: 'inDoubt', actions: 'record' },
+        'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
         'order.cancel': {},
       },
     },
