@@ -224,7 +224,7 @@ export interface StreamLimits {
   readonly skipAboveBytes: number;
   /** lossless channels close (4408) when more is unsent */
   readonly closeAboveBytes: number;
-  /** a client that takes nothing for so long is closed (4408) */
+  /** a client with more than that unsent for so long is closed (4408) */
   readonly stallMs: number;
   /** facts that a subscription with `after` replays; further back it gets a snapshot */
   readonly maxReplay: number;

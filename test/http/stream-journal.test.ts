@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { PositionRow } from '../../machines/ledger.ts';
 import type { Order } from '../../machines/order.ts';
 import type { HttpOptions } from '../../src/http/options.ts';
 import { type Running, startServer, until } from './running.ts';
@@ -47,6 +48,17 @@ const sampleOrder = (): Order => ({
   fills: [],
   createdAt: '2026-01-02T15:00:00.000Z',
   updatedAt: '2026-01-02T15:00:00.000Z',
+});
+const wideRow = (n: number): PositionRow => ({
+  account: 'DU1234567',
+  instrument: `SYM${n}${'x'.repeat(4000)}`,
+  contract: { symbol: `SYM${n}` },
+  quantity: '4',
+  averageCost: null,
+  marketPrice: null,
+  unrealizedPnl: null,
+  realizedPnl: null,
+  confirmed: true,
 });
 const alert = (n: number) => running.journal.append('alerts', 'alert.raised', { alert: { n } });
 
@@ -190,6 +202,27 @@ describe('lossless channels', () => {
     const total = running.journal.records.length;
     await until(() => facts(resumed, id).at(-1)?.journalSeq === total, 15_000);
     expect(numbers(facts(resumed, id))).toEqual(Array.from({ length: total - last }, (_, n) => last + 1 + n));
+  });
+
+  it('a snapshot may be larger than what one is closed for; nothing more is begun before it is taken', async () => {
+    await start({ streamLimits: { closeAboveBytes: 100_000, skipAboveBytes: 50_000 } });
+    // more than the kernel keeps for a socket (4 MB)
+    for (let n = 0; n < 4000; n += 1) running.reading.positionRows.push(wideRow(n));
+    const tester = await open();
+    const alerts = await tester.subscribe('alerts');
+    tester.socket.pause();
+    tester.send({ type: 'subscribe', id: 'wide', channel: 'positions' });
+    await until(() => running.server.streams.figures().unsentBytes > 1_000_000);
+    for (let n = 1; n <= 20; n += 1) alert(n);
+    tester.send({ type: 'subscribe', id: 'more', channel: 'health' });
+    await until(() => running.server.streams.figures().subscriptions === 2);
+    tester.socket.resume();
+    const refusal = await tester.heard((frame) => frame.id === 'more');
+    expect(refusal.problem?.code).toBe('too-many-requests');
+    const snapshot = tester.frames.find((frame) => frame.type === 'snapshot' && frame.rows?.length === 4000);
+    expect(snapshot).toBeDefined();
+    await until(() => facts(tester, alerts).length === 20);
+    await tester.subscribe('health');
   });
 
   it('a burst that outruns the queue is read from the journal', async () => {
