@@ -18,6 +18,7 @@ import {
   noteRefusedId,
   noteTrading,
   orderIdMax,
+  orderOfActor,
   raiseOrderId,
   renumber,
   settle,
@@ -86,6 +87,7 @@ export const deskMachine = setup({
     refused: [],
     operations: {},
     isHalted: false,
+    sweeps: 0,
     sweptAt: 0,
     leaptAt: null,
     shut: { reason: { code: 'starting', message: 'the runtime is starting' }, canCancel: false },
@@ -148,6 +150,7 @@ function run(
     {
       context,
       event,
+      living: () => Object.keys(children).map(orderOfActor),
       view: ({ live, order }) => {
         const ref = live ? children[actorId(order.clientOrderId)] : undefined;
         return ref ? (ref.getSnapshot().context.order as Order) : order;

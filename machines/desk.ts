@@ -216,6 +216,8 @@ export interface DeskContext {
   readonly operations: Readonly<Record<string, Operation>>;
   readonly shut: { readonly reason: Reason; readonly canCancel: boolean } | null;
   readonly isHalted: boolean;
+  /** each looks at another share of the orders that may be forgotten */
+  readonly sweeps: number;
   /** time of the newest sweep, ms since the epoch; 0: none yet */
   readonly sweptAt: number;
   /** when the clock was found put forward; null: not since the broker's lists were weighed */
@@ -233,6 +235,7 @@ export const leapMs = 60_000;
 export const forgetAfterMs = 48 * 3_600_000;
 
 export const actorId = (clientOrderId: string): `order:${string}` => `order:${clientOrderId}`;
+export const orderOfActor = (id: string): string => id.slice('order:'.length);
 
 export type Of<T extends DeskEvent['type']> = Extract<DeskEvent, { type: T }>;
 
@@ -247,7 +250,13 @@ export interface Outbox {
 }
 
 export type Handle = (
-  desk: { context: DeskContext; event: DeskEvent; view: (entry: Known) => Order },
+  desk: {
+    context: DeskContext;
+    event: DeskEvent;
+    view: (entry: Known) => Order;
+    /** orders that have an actor */
+    living: () => readonly string[];
+  },
   out: Outbox,
 ) => void;
 

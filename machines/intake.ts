@@ -23,7 +23,7 @@ import {
   ticketOf,
 } from './identity.ts';
 import { isComplete } from './incarnation.ts';
-import { entries, lookUp, put, putAll, remove } from './lookup.ts';
+import { entries, entriesOfBucket, lookUp, put, putAll, remove } from './lookup.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
 import type { OrderListed, SessionLost } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
@@ -187,20 +187,24 @@ export const tellOpenOrders: Handle = ({ context, event }, out) => {
   }
 };
 
-export const sweep: Handle = ({ context, event }, out) => {
+/** What it costs does not grow with the orders of the day: it stands before every order that comes meanwhile. */
+export const sweep: Handle = ({ context, event, living }, out) => {
   const { at } = event as Of<'desk.sweep'>;
   // Whether an order is as old as the clock says the broker's lists will tell: what they name is of today.
   const leaptAt = context.sweptAt > 0 && at - context.sweptAt >= leapMs ? at : context.leaptAt;
   let { orders, byPermId, byOrderId, byExecId } = context;
   let retired = 0;
-  for (const [id, entry] of entries(context.orders)) {
-    if (entry.closedAt === null || at - entry.closedAt < retireAfterMs) continue;
-    if (entry.live) {
-      if (retired >= retiredPerSweepMax) continue;
-      retired += 1;
-      out.stop(id);
-      orders = put(orders, id, { ...entry, live: false });
-    } else if (leaptAt === null && at - entry.closedAt > forgetAfterMs) {
+  for (const id of living()) {
+    const entry = lookUp(orders, id);
+    if (!entry?.live || entry.closedAt === null || at - entry.closedAt < retireAfterMs) continue;
+    retired += 1;
+    if (retired > retiredPerSweepMax) break;
+    out.stop(id);
+    orders = put(orders, id, { ...entry, live: false });
+  }
+  if (leaptAt === null) {
+    for (const [id, entry] of entriesOfBucket(orders, context.sweeps)) {
+      if (entry.live || entry.closedAt === null || at - entry.closedAt <= forgetAfterMs) continue;
       orders = remove(orders, id);
       for (const permId of entry.order.permIds) byPermId = remove(byPermId, permId);
       for (const { execId } of entry.order.fills) byExecId = remove(byExecId, execId);
@@ -208,7 +212,7 @@ export const sweep: Handle = ({ context, event }, out) => {
         byOrderId = remove(byOrderId, orderKey(context.clientId, orderId));
     }
   }
-  out.assign({ orders, byPermId, byOrderId, byExecId, sweptAt: at, leaptAt });
+  out.assign({ orders, byPermId, byOrderId, byExecId, sweptAt: at, leaptAt, sweeps: context.sweeps + 1 });
 };
 
 /** Its order id, and those that TWS refused: a late word about them is still about this order. */

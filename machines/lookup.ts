@@ -39,6 +39,10 @@ export const remove = <T>(lookup: Lookup<T>, key: string): Lookup<T> => {
   return { ...lookup, [name]: rest };
 };
 
+/** The entries of one bucket; `index` may be any whole number, and as many in a row as there are buckets meet every entry. */
+export const entriesOfBucket = <T>(lookup: Lookup<T>, index: number): [string, T][] =>
+  Object.entries(lookup[String(index % bucketCount)] ?? {});
+
 /** Every entry, in no particular order. */
 export function* entries<T>(lookup: Lookup<T>): Generator<[string, T]> {
   for (const bucket of Object.values(lookup)) yield* Object.entries(bucket);
