@@ -83,7 +83,7 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
     case 'broker.executed':
       return executed(order, fact).map(stamp);
     case 'broker.commissioned':
-      return order.fills.some(
+      return [...order.fills, ...(order.legFills ?? [])].some(
         (fill) =>
           fill.execId === fact.execId &&
           (fill.commission !== fact.commission || fill.realizedPnl !== fact.realizedPnl) &&
@@ -225,15 +225,21 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
  * grow while the last fill is on its way: a broker order that has not ended and is larger lives on.
  */
 function grown(order: Order, permId: string, { quantity }: BrokerOrderTerms): News[] {
-  const known = incarnationsOf(order);
-  const isOnlyOne = known.length <= 1 && (known[0] === undefined || known[0].permId === permId);
-  if (!isOnlyOne || (known[0] && known[0].state !== 'live')) return [];
+  const [known] = incarnationsOf(order);
+  if (!isOnlyOne(order, permId) || (known && known.state !== 'live')) return [];
   return compare(quantity, order.quantity) > 0 ? [{ type: 'order.modified', terms: { quantity } }] : [];
 }
 
-/** It was filled, and every execution was busted: the broker's list calls it filled, over nothing. */
+/** Orders of others have none by name until a second one appears. */
+const isOnlyOne = (order: Order, permId: string): boolean => {
+  const [known, ...others] = incarnationsOf(order);
+  return others.length === 0 && (known === undefined || known.permId === permId);
+};
+
+/** It was filled, and every execution was busted: the broker's list calls it filled, over nothing. Others behind it live on. */
 const isTakenBack = (order: Order, fact: Extract<BrokerFact, { type: 'broker.completedSeen' }>): boolean =>
   !isClosed(order) &&
+  liveIncarnations(order).every(({ permId }) => permId === fact.ids.permId) &&
   fact.status === 'filled' &&
   fact.filled !== null &&
   isZero(fact.filled) &&
@@ -243,8 +249,7 @@ const takenBack: Reason = { code: 'busted', message: 'the broker took all its ex
 
 /** A broker order that is filled was as large as its executions, whatever its last change was. */
 function shrunk(order: Order, permId: string, filled: string | null): News[] {
-  const known = incarnationsOf(order);
-  if (isClosed(order) || filled === null || known.length !== 1 || known[0]?.permId !== permId) return [];
+  if (isClosed(order) || filled === null || !isOnlyOne(order, permId)) return [];
   const isExplained = !isZero(filled) && compare(filled, order.filledQuantity) === 0;
   return isExplained && compare(filled, order.quantity) < 0
     ? [{ type: 'order.modified', terms: { quantity: filled } }]
@@ -327,15 +332,16 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
   };
   const family = executionFamily(execution.execId);
   const revision = executionRevision(execution.execId);
-  const known = order.fills.find((other) => executionFamily(other.execId) === family);
+  // A combo is filled by its own line; the lines of its legs say what became of the positions, and what it costs.
+  const isLeg = order.contract.secType === 'BAG' && execution.contract.secType !== 'BAG';
+  const told: readonly Fill[] = isLeg ? (order.legFills ?? []) : order.fills;
+  const known = told.find((other) => executionFamily(other.execId) === family);
   const busted = (order.busted ?? []).find((execId) => executionFamily(execId) === family);
   const newest = Math.max(
     known ? executionRevision(known.execId) : -1,
     busted ? executionRevision(busted) : -1,
   );
   if (revision <= newest) return [];
-  // A combo is filled by its own line; the lines of its legs say what became of the positions.
-  const isLeg = order.contract.secType === 'BAG' && execution.contract.secType !== 'BAG';
   const seen: News[] =
     ids.permId !== '0' && !order.permIds.includes(ids.permId)
       ? [
@@ -346,7 +352,11 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
   // An order of others is known by its terms before an execution tells whose it is.
   if (execution.liquidation && order.origin === 'external')
     seen.push({ type: 'order.reclassified', origin: 'liquidation' });
-  if (isLeg) return seen;
+  if (isLeg) {
+    const { conId } = execution.contract;
+    const leg = { ...fill, side: execution.side, ...(conId === undefined ? {} : { conId }) };
+    return [...seen, { type: 'order.legExecuted', fill: leg }];
+  }
   // Taken back before it was ever heard of: there is nothing to fill, and its first revision must not count later.
   return known || busted || isZero(fill.quantity)
     ? [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }]

@@ -262,7 +262,8 @@ export const ledgerMachine = setup({
       const fact = event as Commissioned;
       const family = executionFamily(fact.execId);
       const known = lookUp(context.executions, family);
-      if (!known) {
+      // That of a correction may come before the correction itself.
+      if (!known || executionRevision(known.execId) < executionRevision(fact.execId)) {
         const early = { ...context.early, [fact.execId]: fact };
         const oldest = Object.keys(early)[0];
         if (Object.keys(early).length > earlyCommissionsMax && oldest !== undefined)

@@ -176,3 +176,27 @@ test('a refused id is renewed once; words about the former number are ignored', 
   const placed = order.heard.flatMap((report) => (report.type === 'tws.place' ? [report.orderId] : []));
   expect(placed.at(-1)).toBe(1500);
 });
+
+test('a bust of one of two live orders leaves the other at work', () => {
+  const completed = (id: string, filled: string): OrderEvent => ({
+    type: 'broker.completedSeen',
+    at,
+    ids: { ...ids, permId: id },
+    status: 'filled',
+    filled,
+    completedAt: '2026-11-20T15:00:00.000Z',
+    terms: (orderSeen('filled') as Extract<OrderEvent, { type: 'broker.orderSeen' }>).terms,
+    text: '',
+  });
+  const order = live(
+    orderSeen('working', {}, '700'),
+    orderSeen('working', {}, '701'),
+    executed('x.01', '10', '187.19', '700'),
+    status('filled')('700'),
+    executed('x.02', '0', '187.19', '700'),
+    completed('700', '0'),
+  );
+  expect(order.view()).toMatchObject({ state: 'working', filledQuantity: '0', busted: ['x.02'] });
+  order.send(status('cancelled')('701'));
+  expect(order.view().state).toBe('cancelled');
+});

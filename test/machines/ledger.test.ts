@@ -187,6 +187,26 @@ test('a commission before its execution waits for it; -1 and unset never replace
   expect(ledger.executions()).toMatchObject([{ commission: '-0.35' }]);
 });
 
+test('the commission of a correction waits for the correction', () => {
+  const ledger = openedLedger();
+  const commission = (execId: string, amount: string): LedgerEvent => ({
+    type: 'broker.commissioned',
+    at: noon,
+    execId,
+    commission: amount,
+    currency: 'USD',
+    realizedPnl: null,
+  });
+  ledger.execute('a.01', 10);
+  ledger.send(commission('a.01', '1.05'));
+  ledger.send(commission('a.02', '0.55'));
+  expect(ledger.executions()).toMatchObject([{ execId: 'a.01', commission: '1.05' }]);
+  ledger.execute('a.02', 5);
+  expect(ledger.executions()).toMatchObject([{ execId: 'a.02', commission: '0.55' }]);
+  ledger.send(commission('a.01', '1.05'));
+  expect(ledger.executions()).toMatchObject([{ execId: 'a.02', commission: '0.55' }]);
+});
+
 test('what differed when the process ended is settled by the first lists of the next', () => {
   const first = openedLedger();
   first.report(5);
