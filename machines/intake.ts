@@ -79,7 +79,7 @@ export const recordFact: Handle = ({ context, event, view }, out) => {
   const order = view(entry);
   const closedAt = isClosed(order) ? fact.at : null;
   let { byPermId, byExecId } = context;
-  if (fact.type === 'order.filled' || fact.type === 'order.corrected')
+  if (fact.type === 'order.filled' || fact.type === 'order.corrected' || fact.type === 'order.legExecuted')
     byExecId = put(byExecId, fact.fill.execId, clientOrderId);
   for (const permId of order.permIds) {
     if (lookUp(byPermId, permId) !== clientOrderId) byPermId = put(byPermId, permId, clientOrderId);
@@ -106,7 +106,7 @@ export const restore: Handle = ({ context, event }, out) => {
   const index = (clientOrderId: string, entry: Known): void => {
     orders.push([clientOrderId, entry]);
     for (const permId of entry.order.permIds) byPermId.push([permId, clientOrderId]);
-    for (const { execId } of entry.order.fills) byExecId.push([execId, clientOrderId]);
+    for (const execId of execIdsOf(entry.order)) byExecId.push([execId, clientOrderId]);
     for (const orderId of orderIdsOf(entry.order))
       byOrderId.push([orderKey(context.clientId, orderId), clientOrderId]);
   };
@@ -207,7 +207,7 @@ export const sweep: Handle = ({ context, event, living }, out) => {
       if (entry.live || entry.closedAt === null || at - entry.closedAt <= forgetAfterMs) continue;
       orders = remove(orders, id);
       for (const permId of entry.order.permIds) byPermId = remove(byPermId, permId);
-      for (const { execId } of entry.order.fills) byExecId = remove(byExecId, execId);
+      for (const execId of execIdsOf(entry.order)) byExecId = remove(byExecId, execId);
       for (const orderId of orderIdsOf(entry.order))
         byOrderId = remove(byOrderId, orderKey(context.clientId, orderId));
     }
@@ -220,6 +220,10 @@ const orderIdsOf = ({ orderId, refusedOrderIds }: Order): readonly number[] =>
   orderId === null ? [] : [...(refusedOrderIds ?? []), orderId];
 
 function deliver(
+/** The executions that a commission may name. */
+const execIdsOf = ({ fills, legFills = [] }: Order): readonly string[] =>
+  [...fills, ...legFills].map(({ execId }) => execId);
+
   context: DeskContext,
   id: string,
   entry: Known,

@@ -329,6 +329,7 @@ export const orderMachine = setup({
     'order.reclassified': { actions: 'record' },
     'order.modifyRequested': { actions: ['record', 'refuseChange'] },
     'order.sent': { actions: 'record' },
+    'order.legExecuted': { actions: 'record' },
     'order.accepted': { actions: 'record' },
     'order.commissioned': { actions: 'record' },
     'order.noticed': { actions: 'record' },

@@ -95,6 +95,12 @@ export interface Fill {
   readonly exchange?: string;
 }
 
+/** What became of one leg of a combo. Positions follow these; what the combo has filled is told by executions of its own. */
+export interface LegFill extends Fill {
+  readonly side: Side;
+  readonly conId?: number;
+}
+
 export interface Notice {
   readonly code: number;
   readonly message: string;
@@ -139,6 +145,8 @@ export interface Order extends OrderTerms {
   readonly notices: readonly Notice[];
   readonly pendingChange: Partial<OrderTerms> | null;
   readonly fills: readonly Fill[];
+  /** of a combo: executions of its legs, each in its last revision; quantity `"0"`: taken back */
+  readonly legFills?: readonly LegFill[];
   /** filled quantity that the broker states though no execution explains it */
   readonly statedFilled?: { readonly quantity: Decimal; readonly averagePrice: Decimal | null };
   /** executions that the broker took back */
@@ -203,6 +211,8 @@ export type OrderFact = OrderFactBase &
     /** an order of others turns out to be the broker's own liquidation */
     | { readonly type: 'order.reclassified'; readonly origin: OrderOrigin }
     | { readonly type: 'order.filled'; readonly fill: Fill }
+    /** an execution of a leg, or a later revision of one */
+    | { readonly type: 'order.legExecuted'; readonly fill: LegFill }
     /** a later revision of a known execution; quantity `"0"` busts it */
     | { readonly type: 'order.corrected'; readonly fill: Fill; readonly replaces: string }
     /** the broker states a filled quantity that no execution explains and never will */
@@ -274,11 +284,9 @@ export const executionRevision = (execId: string): number => {
 function withFills(order: Order, fills: readonly Fill[]): Order {
   let filled = '0';
   let value = '0';
-  let commission: Decimal | null = null;
   for (const fill of fills) {
     filled = add(filled, fill.quantity);
     value = add(value, multiply(fill.quantity, fill.price));
-    if (fill.commission !== null) commission = add(commission ?? '0', fill.commission);
   }
   const stated = order.statedFilled?.quantity ?? '0';
   const explained = compare(filled, stated) >= 0;
@@ -299,9 +307,35 @@ function withFills(order: Order, fills: readonly Fill[]): Order {
         ? null
         : divide(value, filled)
       : (order.statedFilled?.averagePrice ?? order.averageFillPrice),
-    commission,
+    commission: commissionOf(fills, order.legFills ?? []),
   };
 }
+
+/** A combo is charged by its legs; what its own line says counts when theirs say nothing, and never twice. */
+function commissionOf(fills: readonly Fill[], legFills: readonly LegFill[]): Decimal | null {
+  const own = commissionSum(fills);
+  const legs = commissionSum(legFills);
+  return legs === null || (isZero(legs) && own !== null) ? own : legs;
+}
+
+/** Null: none is known, or they are in several currencies. */
+function commissionSum(fills: readonly Fill[]): Decimal | null {
+  const charged = fills.filter(({ commission }) => commission !== null);
+  const currencies = new Set(charged.flatMap(({ commissionCurrency }) => commissionCurrency ?? []));
+  if (charged.length === 0 || currencies.size > 1) return null;
+  return charged.reduce((sum, { commission }) => add(sum, commission ?? '0'), '0');
+}
+
+/** The fills with the commission of one of them. */
+const commissioned = <T extends Fill>(
+  fills: readonly T[],
+  { execId, commission, realizedPnl, currency }: Extract<OrderFact, { type: 'order.commissioned' }>,
+): T[] =>
+  fills.map((fill) =>
+    fill.execId === execId
+      ? { ...fill, commission, realizedPnl, ...(currency ? { commissionCurrency: currency } : {}) }
+      : fill,
+  );
 
 /** Whether nothing is left to fill. */
 export const isFullyFilled = (order: Order): boolean =>
@@ -377,19 +411,15 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
         { ...order, statedFilled: { quantity: fact.filled, averagePrice: fact.averagePrice } },
         order.fills,
       );
+    case 'order.legExecuted': {
+      const family = executionFamily(fact.fill.execId);
+      const others = (order.legFills ?? []).filter(({ execId }) => executionFamily(execId) !== family);
+      return withFills({ ...order, legFills: [...others, fact.fill] }, order.fills);
+    }
     case 'order.commissioned':
       return withFills(
-        order,
-        order.fills.map((fill) =>
-          fill.execId === fact.execId
-            ? {
-                ...fill,
-                commission: fact.commission,
-                realizedPnl: fact.realizedPnl,
-                ...(fact.currency ? { commissionCurrency: fact.currency } : {}),
-              }
-            : fill,
-        ),
+        order.legFills ? { ...order, legFills: commissioned(order.legFills, fact) } : order,
+        commissioned(order.fills, fact),
       );
     case 'order.modifyRequested':
       return { ...order, pendingChange: fact.change };

@@ -58,6 +58,15 @@ export const OrderView = Type.Object({
   notices: Type.Array(Type.Object({ code: Type.Integer(), message: Type.String(), at: Time })),
   pendingChange: orNull(Type.Partial(Type.Object(terms))),
   fills: Type.Array(FillView),
+  legFills: Type.Optional(
+    Type.Array(
+      Type.Intersect([
+        FillView,
+        Type.Object({ side: Type.Enum(['buy', 'sell']), conId: Type.Optional(Type.Integer()) }),
+      ]),
+      { description: 'of a combo: the executions of its legs, whose commissions are its own' },
+    ),
+  ),
   createdAt: Time,
   updatedAt: Time,
   confirmed: Type.Optional(

@@ -78,10 +78,10 @@ export function inWriting(entry: JournalEntry): Written {
     case 'order': {
       const { fact, order } = entry;
       const fill =
-        fact.type === 'order.filled' || fact.type === 'order.corrected'
+        fact.type === 'order.filled' || fact.type === 'order.corrected' || fact.type === 'order.legExecuted'
           ? fact.fill
           : fact.type === 'order.commissioned'
-            ? order.fills.find(({ execId }) => execId === fact.execId)
+            ? [...order.fills, ...(order.legFills ?? [])].find(({ execId }) => execId === fact.execId)
             : undefined;
       return {
         ts: Math.trunc(fact.at),

@@ -173,7 +173,11 @@ class SqliteJournal implements Journal {
   #executionsOf(open: Restoration['open'], since: number): ExecutionRow[] {
     const recent = this.#facts(`${newestOf('execution')} and h.at >= ? order by h.first_seq`, since);
     const families = open.flatMap(({ facts }) =>
-      facts.flatMap((fact) => (fact.type === 'order.filled' ? [executionFamily(fact.fill.execId)] : [])),
+      facts.flatMap((fact) =>
+        fact.type === 'order.filled' || fact.type === 'order.legExecuted'
+          ? [executionFamily(fact.fill.execId)]
+          : [],
+      ),
     );
     const older = [...new Set(families)].flatMap((family) =>
       this.#facts(`${newestOf('execution')} and h.name = ? and h.at < ?`, family, since),

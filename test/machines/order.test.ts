@@ -48,6 +48,7 @@ const events: readonly OrderEvent[] = [
   fact('order.accepted', { permId: '701', alive: false, contract: null, heldBecause: '' }),
   fact('order.filled', { fill: fill('x.01', '4') }),
   fact('order.filled', { fill: fill('y.01', '10') }),
+  fact('order.legExecuted', { fill: { ...fill('l.01', '4'), side: 'sell', conId: 272093 } }),
   fact('order.corrected', { fill: fill('e.02', '8'), replaces: 'e.01' }),
   fact('order.filledAsStated', { filled: '10', averagePrice: '187' }),
   fact('order.commissioned', { execId: 'e.01', commission: '1', currency: 'USD', realizedPnl: null }),

@@ -1,4 +1,4 @@
-import { equals, toDecimal } from '../../../machines/decimal.ts';
+import { add, equals, toDecimal } from '../../../machines/decimal.ts';
 import { executionFamily } from '../../../machines/order.ts';
 import type { Checker } from '../observation.ts';
 
@@ -52,6 +52,14 @@ export const executionsOnce: Checker = {
       const isLeg = combinations.has(String(permId)) && execution.contract.secType !== 'BAG';
       if (own.length !== (shares > 0 && !isLeg ? 1 : 0))
         yield `${execId} (${shares} shares) is a fill of ${own.length} orders`;
+      const leg = isLeg
+        ? orders
+            .flatMap(({ legFills = [] }) => legFills)
+            .find((each) => executionFamily(each.execId) === family)
+        : undefined;
+      if (isLeg && leg?.execId !== execId) yield `${execId} is ${leg?.execId ?? 'no leg'} in its combo`;
+      if (leg && report && leg.commission !== row.commission)
+        yield `${execId} costs ${leg.commission} in its combo and ${row.commission} in the ledger`;
       const [fill] = own;
       if (fill === undefined) continue;
       if (fill.clientOrderId !== row.clientOrderId)
@@ -60,6 +68,12 @@ export const executionsOnce: Checker = {
         yield `${fill.clientOrderId} has ${fill.quantity} of ${fill.execId}, the broker ${shares} of ${execId}`;
       if (report && fill.commission !== row.commission)
         yield `${execId} costs ${fill.commission} in its order and ${row.commission} in the ledger`;
+    }
+    for (const { clientOrderId, legFills, commission } of orders) {
+      const told = (legFills ?? []).flatMap((leg) => leg.commission ?? []);
+      const sum = told.reduce(add, '0');
+      if (told.length > 0 && commission !== sum)
+        yield `${clientOrderId} costs ${commission}, the commissions of its legs are ${sum}`;
     }
   },
 };

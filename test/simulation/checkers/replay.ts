@@ -89,7 +89,8 @@ function* differences(a: Order, b: Order): Iterable<string> {
   for (const field of fields) {
     if ((a[field] ?? null) !== (b[field] ?? null)) yield `${field} ${a[field]} instead of ${b[field]}`;
   }
-  const ids = (order: Order): string => order.fills.map(({ execId }) => execId).join(' ');
+  const ids = ({ fills, legFills = [] }: Order): string =>
+    [...fills, ...legFills].map(({ execId }) => execId).join(' ');
   if (ids(a) !== ids(b)) yield `fills ${ids(a)} instead of ${ids(b)}`;
   if (a.permIds.join(' ') !== b.permIds.join(' ')) yield `permIds ${a.permIds} instead of ${b.permIds}`;
 }
