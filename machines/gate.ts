@@ -201,7 +201,8 @@ function reviewOne(
   const collar = outsideCollar(ticket, reference, limits.priceCollarPercent);
   if (collar) denials.push(collar);
   denials.push(...reviewPosition(book, ticket, worth, options));
-  const loss = book.dailyPnl[ticket.account];
+  // A client's word: an object has more names than those that were put into it.
+  const loss = Object.hasOwn(book.dailyPnl, ticket.account) ? book.dailyPnl[ticket.account] : undefined;
   if (
     isLimited(limits.maxDailyLoss) &&
     loss !== undefined &&

@@ -24,13 +24,19 @@ export const put = <T>(lookup: Lookup<T>, key: string, value: T): Lookup<T> => {
 
 /** With many more at once: each bucket is copied once, not once for each entry. */
 export function putAll<T>(lookup: Lookup<T>, added: Iterable<readonly [string, T]>): Lookup<T> {
-  const buckets: Record<string, Record<string, T>> = {};
-  for (const [key, value] of added) {
-    const name = bucketOf(key);
-    buckets[name] ??= { ...lookup[name] };
-    (buckets[name] as Record<string, T>)[key] = value;
+  const buckets = new Map<string, [string, T][]>();
+  for (const entry of added) {
+    const name = bucketOf(entry[0]);
+    const bucket = buckets.get(name) ?? [];
+    bucket.push([entry[0], entry[1]]);
+    buckets.set(name, bucket);
   }
-  return { ...lookup, ...buckets };
+  const changed = [...buckets].map(([name, bucket]) => [
+    name,
+    // An assignment to `__proto__` would be none.
+    { ...lookup[name], ...Object.fromEntries(bucket) },
+  ]);
+  return { ...lookup, ...Object.fromEntries(changed) };
 }
 
 export const remove = <T>(lookup: Lookup<T>, key: string): Lookup<T> => {

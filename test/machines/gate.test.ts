@@ -215,6 +215,17 @@ test('beyond the loss of the day only reducing orders pass', () => {
   expect(gate.judge({ side: 'sell', quantity: '10' })).toEqual([]);
 });
 
+test.each([
+  'constructor',
+  'toString',
+  'valueOf',
+])('an account that is called %s has lost nothing', (account) => {
+  const gate = startGate({ maxDailyLoss: '100' }, 'open', 'live');
+  expect(gate.judge({ account })).toEqual([]);
+  gate.send({ type: 'gate.accountsNoted', accounts: ['DU1234567'] });
+  expect(gate.judge({ account })).toEqual(['account-unknown']);
+});
+
 test('what cannot be valued is refused when value is limited', () => {
   expect(startGate({ maxOrderNotional: '1' }).judge({}, { multiplier: null })).toContain('notional-unknown');
   expect(startGate().judge({}, { multiplier: null })).toEqual([]);
