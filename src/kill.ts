@@ -5,6 +5,10 @@ import { pidFileOf } from './pid-file.ts';
 
 const answerWithinMs = 3_000;
 
+const usage = `usage: npm run kill
+  halts trading and cancels every open order, at the runtime of this configuration
+  it takes no options: whatever else is given, it kills; PUT /v1/trading {"state":"open"} opens trading again`;
+
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
@@ -17,6 +21,10 @@ function addressOf(host: string): string {
 }
 
 async function main(): Promise<number> {
+  if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
+    say(usage);
+    return 0;
+  }
   const config = loadConfig({ cwd: process.cwd(), env: process.env });
   const { host, port, tradeToken } = config.http;
   const url = `http://${addressOf(host)}:${port}/v1/kill`;
@@ -37,7 +45,8 @@ async function main(): Promise<number> {
       detail?: string;
     };
     if (!answer.ok) throw new Error(`HTTP ${answer.status}: ${body.detail ?? ''}`);
-    say(`halted; ${body.orders?.length ?? 0} open orders:`);
+    const count = body.orders?.length ?? 0;
+    say(count === 0 ? 'halted; no open orders' : `halted; open orders: ${count}`);
     for (const { clientOrderId, fate } of body.orders ?? []) say(`  ${clientOrderId}: ${fate}`);
     return 0;
   } catch (error) {

@@ -126,11 +126,17 @@ test('SIGUSR2 and npm run kill halt and cancel, and the halt outlives the proces
 
   const environment = { PATH: process.env.PATH, JOURNAL_PATH: `${home.path}/journal.db` };
   const script = new URL('../src/kill.ts', import.meta.url).pathname;
+  const explained = await run(process.execPath, [script, '--help'], {
+    cwd: home.path,
+    env: { ...environment, PORT: new URL(first.url).port },
+  });
+  expect(explained.stdout).toMatch(/^usage: npm run kill\n/);
+  expect((await first.call('GET', '/v1/trading')).body).toMatchObject({ state: 'open' });
   const byHttp = await run(process.execPath, [script], {
     cwd: home.path,
     env: { ...environment, PORT: new URL(first.url).port },
   });
-  expect(byHttp.stdout).toContain('b: ');
+  expect(byHttp.stdout).toContain('open orders: 1\n  b: ');
   await eventually(
     () => first.call('GET', '/v1/orders/b'),
     ({ body }) => body.state === 'cancelled',
