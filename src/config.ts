@@ -189,6 +189,8 @@ export interface Config {
 export interface ConfigProblem {
   readonly variable: string;
   readonly detail: string;
+  /** where the wrong value was set; absent when no single place is to blame */
+  readonly source?: string;
 }
 
 /** All that is wrong with the configuration, one line per problem in the message. */
@@ -249,7 +251,7 @@ export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: E
     const setting = settings.get(name);
     const value = setting ? convert(schema, setting.text) : notesOf(schema).default;
     if (setting && (isMissing(schema, setting.text) || !Value.Check(schema, value))) {
-      problems.push({ variable: name, detail: complaint(schema, setting) });
+      problems.push({ variable: name, detail: complaint(schema, setting), source: setting.source });
     } else values[name] = value;
   }
   problems.push(...contradictions(values));

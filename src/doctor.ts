@@ -72,8 +72,13 @@ function configuration(checks: Check[]): Config | null {
     return config;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    for (const { variable, detail } of error.problems)
-      checks.push(fail('configuration', `${variable} ${detail}`, `set ${variable} in .env.local`));
+    for (const { variable, detail, source } of error.problems) {
+      const fix =
+        source === 'environment'
+          ? `set ${variable} right in the environment, which overrides .env.local, or unset it`
+          : `set ${variable} in .env.local`;
+      checks.push(fail('configuration', `${variable} ${detail}`, fix));
+    }
     return null;
   }
 }
@@ -341,11 +346,14 @@ async function main(): Promise<number> {
   const worst =
     (['fail', 'warn'] as const).find((status) => checks.some((check) => check.status === status)) ?? 'ok';
   if (values.json) process.stdout.write(`${JSON.stringify({ status: worst, version, checks }, null, 2)}\n`);
-  else
-    for (const { name, status, detail, fix } of checks)
-      process.stdout.write(
+  else {
+    const lines = checks.map(
+      ({ name, status, detail, fix }) =>
         `${status.padEnd(4)}  ${name}: ${detail}${fix === '' ? '' : `\n      -> ${fix}`}\n`,
-      );
+    );
+    // in one piece: a reader such as head may leave after its first line
+    process.stdout.write(lines.join(''));
+  }
   return worst === 'fail' ? 1 : 0;
 }
 

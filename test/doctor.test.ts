@@ -161,7 +161,7 @@ describe('this machine', () => {
     expect(found.code).toBe(1);
     expect(found.of('configuration')).toEqual(['fail', 'fail', 'fail']);
     for (const name of ['PORT', 'TRADING_MODE', 'TRADE_TOKEN'])
-      expect(found.detail('configuration')).toContain(`${name} `);
+      expect(found.detail('configuration')).toContain(`set ${name} right in the environment`);
     expect(found.out).not.toContain('with spaces in it');
     expect((await doctor({}, ['--client-id', 'x'])).code).toBe(64);
   });
