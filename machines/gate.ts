@@ -183,7 +183,10 @@ function reviewOne(
   const price = highest([ticket.limitPrice, ticket.stopPrice, reference]);
   if (multiplier === null && (isLimited(limits.maxOrderNotional) || isLimited(limits.maxPositionNotional))) {
     denials.push(
-      denial('notional-unknown', `the contract multiplier of ${ticket.instrument} is not known yet`),
+      denial(
+        'notional-unknown',
+        `the contract multiplier of ${ticket.instrument} is not known: TWS has not told it yet, or has no such contract`,
+      ),
     );
   }
   const worth = (quantity: Decimal): Decimal | null =>

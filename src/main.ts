@@ -108,6 +108,9 @@ function announce(
   url: string,
 ): void {
   const gateway = `${config.gateway === 'simulated' ? 'simulated gateway' : 'TWS'} at ${endpoint.host}:${endpoint.port}`;
+  const { tradeToken, readToken } = config.http;
+  const needed = tradeToken ? 'TRADE_TOKEN' : readToken ? 'READ_TOKEN' : null;
+  const token = needed ? ` -H "authorization: Bearer $${needed}"` : '';
   const order = '{"clientOrderId":"first","instrument":"AAPL","side":"buy","quantity":"10","type":"market"}';
   let isTold = false;
   const tell = (): void => {
@@ -123,8 +126,8 @@ function announce(
     log.info(
       `HTTP ${url} (health: ${url}/health/detailed), WebSocket ${url.replace('http', 'ws')}/v1/stream`,
     );
-    log.info(`try: curl -s ${url}/v1/quotes/AAPL`);
-    log.info(`try: curl -s ${url}/v1/orders -H 'content-type: application/json' -d '${order}'`);
+    log.info(`try: curl -s ${url}/v1/quotes/AAPL${token}`);
+    log.info(`try: curl -s ${url}/v1/orders${token} -H 'content-type: application/json' -d '${order}'`);
   };
   const patience = setTimeout(() => {
     log.warn(`no session with the ${gateway} yet; it is tried again without end`);

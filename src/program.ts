@@ -154,7 +154,14 @@ export function createProgram(options: ProgramOptions) {
 
     /** Listens, then connects. The URL that it listens on. */
     async start(): Promise<string> {
-      const url = await server.listen({ host: config.http.host, port: config.http.port });
+      const { host, port } = config.http;
+      const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+        throw new Error(
+          `PORT: ${host}:${port} cannot be listened on (${error.code ?? error.message}); ` +
+            'stop the program that listens there, or set another PORT (0 takes any free one)',
+          { cause: error },
+        );
+      });
       vitals.noteBound();
       if (inspector) {
         await inspector.listen().then(

@@ -130,3 +130,12 @@ test('a wrong configuration stops the start with every problem, and nothing is t
     /PORT[\s\S]*TRADING_MODE|TRADING_MODE[\s\S]*PORT/,
   );
 });
+
+test('a port that is taken is named, with what to do', async () => {
+  const first = await startProgram(folder());
+  const { port } = new URL(first.url);
+  await expect(startProgram(folder(), { PORT: port })).rejects.toThrow(
+    `PORT: 127.0.0.1:${port} cannot be listened on (EADDRINUSE); stop the program that listens there`,
+  );
+  expect(await first.stop()).toBe(0);
+});

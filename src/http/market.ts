@@ -224,10 +224,14 @@ function answered<T>(answer: T | RequestFailure): T {
   throw new ProblemError(problemOfFailure(failed, retryAfterMs !== undefined), headers);
 }
 
+const howToName =
+  'an instrument is [SECTYPE:]LOCAL[@EXCHANGE][/CURRENCY], e.g. AAPL, SAP@IBIS/EUR, FUT:ESZ6@CME; /v1/contracts/search finds it';
+
 /** Codes that are numbers are the broker's own: its refusals. Ours say why it could not be asked. */
 function problemOfFailure(reason: Reason, mayRetry: boolean) {
   const members = { reason: reason.code };
-  if (reason.code === '200') return problem('instrument-not-found', reason.message, members);
+  if (reason.code === '200')
+    return problem('instrument-not-found', `${reason.message}; ${howToName}`, members);
   if (reason.code === 'timeout') return problem('data-timeout', reason.message, members);
   if (!/^\d+$/.test(reason.code)) return problem('data-unavailable', reason.message, members);
   return problem(mayRetry ? 'too-many-requests' : 'request-refused', reason.message, members);
