@@ -286,7 +286,7 @@ export class History {
       const recent = link.exchange.bars({
         ...query,
         end,
-        durationSeconds: Math.max(2 * query.barSeconds, Math.ceil((end - sinceMs) / 1000)),
+        durationSeconds: 2 * query.barSeconds + Math.ceil((end - sinceMs) / 1000),
       });
       const from = sinceMs - query.barSeconds * 1000;
       sinceMs = end;
