@@ -219,11 +219,11 @@ export const sweep: Handle = ({ context, event, living }, out) => {
 const orderIdsOf = ({ orderId, refusedOrderIds }: Order): readonly number[] =>
   orderId === null ? [] : [...(refusedOrderIds ?? []), orderId];
 
-function deliver(
 /** The executions that a commission may name. */
 const execIdsOf = ({ fills, legFills = [] }: Order): readonly string[] =>
   [...fills, ...legFills].map(({ execId }) => execId);
 
+function deliver(
   context: DeskContext,
   id: string,
   entry: Known,
