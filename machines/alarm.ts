@@ -13,7 +13,9 @@ export interface Alarm {
     | 'order.overfilled'
     /** nobody knows whether, or how, the broker has the order; asked about until evidence settles it */
     | 'order.inDoubt'
-    | 'order.doubtResolved';
+    | 'order.doubtResolved'
+    /** its actor threw: this program cannot tell what became of it, its successor asks */
+    | 'order.failed';
   readonly detail: Readonly<Record<string, unknown>>;
 }
 

@@ -27,6 +27,7 @@ import {
 import { recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } from './intake.ts';
 import { orderMachine } from './order.machine.ts';
 import type { Order } from './order.ts';
+import { quarantine } from './quarantine.ts';
 
 export const deskMachine = setup({
   types: {
@@ -71,6 +72,7 @@ export const deskMachine = setup({
     }),
     forgetWhyShut: assign({ shut: null }),
     noteTrading: enqueueActions((args) => run(noteTrading, args)),
+    quarantine: enqueueActions((args) => run(quarantine, args)),
   },
 }).createMachine({
   id: 'desk',
@@ -117,6 +119,7 @@ export const deskMachine = setup({
     'desk.sweep': { actions: 'sweep' },
     'desk.raiseOrderId': { actions: 'raiseOrderId' },
     'desk.tradingChanged': { actions: 'noteTrading' },
+    'xstate.error.actor.*': { actions: 'quarantine' },
     'desk.shut': { target: '.shut', actions: 'rememberWhyShut' },
     'desk.open': { target: '.serving', actions: 'forgetWhyShut' },
   },
@@ -153,7 +156,8 @@ function run(
       living: () => Object.keys(children).map(orderOfActor),
       view: ({ live, order }) => {
         const ref = live ? children[actorId(order.clientOrderId)] : undefined;
-        return ref ? (ref.getSnapshot().context.order as Order) : order;
+        // One that threw at its birth has no context.
+        return (ref?.getSnapshot().context?.order as Order | undefined) ?? order;
       },
     },
     {

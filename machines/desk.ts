@@ -186,6 +186,8 @@ export interface Known {
   readonly parentOrderId: number;
   /** ms since the epoch, when it closed; null while open */
   readonly closedAt: number | null;
+  /** how often its actor threw; absent: never. One without an actor can still be cancelled */
+  readonly failures?: number;
 }
 
 type Operation =
@@ -387,7 +389,8 @@ export const cancel: Handle = ({ context, event, view }, out) => {
   if (context.shut && !context.shut.canCancel) {
     return answer(out, requestId, { outcome: 'unavailable', orders, reason: context.shut.reason });
   }
-  out.toOrder(clientOrderId, { type: 'order.cancel', at });
+  if (entry.live) out.toOrder(clientOrderId, { type: 'order.cancel', at });
+  else out.report({ type: 'tws.cancel', clientOrderId, orderId: order.orderId });
   out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids: [clientOrderId], reason: null });
 };
 

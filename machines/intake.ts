@@ -26,6 +26,7 @@ import { isComplete } from './incarnation.ts';
 import { entries, entriesOfBucket, lookUp, put, putAll, remove } from './lookup.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
 import type { OrderListed, SessionLost } from './order-words.ts';
+import { isGivenUp } from './quarantine.ts';
 import type { BrokerFact } from './tws.ts';
 
 type Commissioned = Extract<BrokerFact, { type: 'broker.commissioned' }>;
@@ -231,6 +232,7 @@ function deliver(
   out: Outbox,
 ): DeskContext['orders'] {
   let { orders } = context;
+  if (isGivenUp(entry)) return orders;
   if (!entry.live) {
     out.spawn(id, entry, false);
     orders = put(orders, id, { ...entry, live: true, closedAt: fact.at });

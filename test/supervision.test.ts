@@ -82,7 +82,10 @@ async function reasonCodes(whole: Whole): Promise<string[]> {
 }
 
 /** Alerts of this kind about this child since the beginning. */
-async function alerts(whole: Whole, event: string, name: ChildName) {
+const alerts = async (whole: Whole, event: string, name: ChildName) =>
+  (await alertsOf(whole, event)).filter(({ child }) => child === name);
+
+async function alertsOf(whole: Whole, event: string) {
   const all = [];
   for (let after = 0; ; ) {
     const { body } = await whole.call('GET', `/v1/journal?after=${after}&limit=500`);
@@ -90,9 +93,7 @@ async function alerts(whole: Whole, event: string, name: ChildName) {
     all.push(...body.facts);
     after = body.facts.at(-1).seq;
   }
-  return all
-    .filter((fact) => fact.event === event && fact.payload.alert?.child === name)
-    .map(({ payload }) => payload.alert);
+  return all.filter((fact) => fact.event === event).map(({ payload }) => payload.alert);
 }
 
 let whole: Whole;
@@ -179,6 +180,34 @@ describe.each(rules)('the %s', (name, rule) => {
     );
     expect((await whole.place()).status).toBe(201);
   });
+});
+
+test('an order whose actor throws is in doubt for a moment, halts trading, and takes no other with it', async () => {
+  await whole.place({ clientOrderId: 'struck' });
+  await whole.place({ clientOrderId: 'beside' });
+  await whole.order('struck', ({ state }) => state === 'working');
+  const actor = whole.program.runtime.child('desk').getSnapshot().children['order:struck'];
+  const unreadableFact = { type: 'order.filled' } as never;
+  actor?.send(unreadableFact);
+  expect((await whole.call('GET', '/health/live')).status).toBe(200);
+  expect((await whole.call('GET', '/v1/trading')).body).toMatchObject({
+    state: 'halted',
+    reasons: [{ code: 'order-failed' }],
+  });
+  const refused = await whole.place({}, '');
+  expect([refused.status, refused.body.reason]).toEqual([503, 'halted']);
+  // The broker's lists settle what became of it.
+  await whole.order('struck', ({ state }) => state === 'working');
+  for (const id of ['beside', 'struck'])
+    expect((await whole.call('DELETE', `/v1/orders/${id}`)).status).toBe(202);
+  for (const id of ['beside', 'struck']) await whole.order(id, ({ state }) => state === 'cancelled');
+  const told = await eventually(
+    () => alertsOf(whole, 'order.failed'),
+    ({ length }) => length === 1,
+  );
+  expect(told[0]).toMatchObject({ clientOrderId: 'struck', state: 'inDoubt', failures: 1 });
+  await whole.call('PUT', '/v1/trading', { state: 'open' });
+  expect((await whole.place()).status).toBe(201);
 });
 
 describe('what a part held is held by the one that takes its place', () => {

@@ -297,3 +297,45 @@ test('a clock that is put forward forgets no order before the lists of the broke
   expect(desk.view('c-1')).toBeUndefined();
 });
 const mine = { orderId: 1, clientId: 1, permId: '700', orderRef: 'c-1' };
+
+/** An execution whose size is no number: the ledger's quarantine is elsewhere, here it strikes the order. */
+const unreadable = (): BrokerFact => ({ ...(executed('bad.01', 'x') as object), ids: mine }) as BrokerFact;
+
+test.each([
+  ['an open one goes on in doubt', 'working', 'inDoubt'],
+  ['a closed one stays closed', 'cancelled', 'cancelled'],
+] as const)('an order whose actor throws takes nobody with it: %s', (_, status, state) => {
+  const desk = startDesk();
+  desk.submit();
+  desk.send({ ...(orderSeen('working') as object), ids: mine } as BrokerFact);
+  desk.send({ ...(statusSeen(status) as object), ids: mine } as BrokerFact);
+  desk.send(unreadable());
+  expect(desk.view('c-1')?.state).toBe(state);
+  expect(desk.heard('order.alerted').filter(({ alert }) => alert === 'order.failed')).toMatchObject([
+    { clientOrderId: 'c-1', detail: { state, failures: 1, isGivenUp: false } },
+  ]);
+  expect(desk.heard('gate.halt')).toMatchObject([{ reason: { code: 'order-failed' } }]);
+  const told = desk.heard('journal.append').at(-1)?.records[0];
+  expect(told?.order.state).toBe(state);
+  for (const id of ['c-1.sl', 'c-1'])
+    desk.send({ type: 'order.cancel', requestId: id, clientOrderId: id, at });
+  expect(desk.heard('tws.cancel').map(({ orderId }) => orderId)).toEqual(state === 'inDoubt' ? [2, 1] : [2]);
+  // Its actor is another one, and hears what comes.
+  desk.send({ ...(executed('good.01', '4') as object), ids: mine } as BrokerFact);
+  expect(desk.heard('journal.append').at(-1)?.records[0]?.order).toMatchObject({ filledQuantity: '4' });
+});
+
+test('an order whose actor throws again and again is left without one, and can still be cancelled', () => {
+  const desk = startDesk();
+  desk.submit();
+  desk.send({ ...(orderSeen('working') as object), ids: mine } as BrokerFact);
+  for (let times = 0; times < 9; times += 1) desk.send(unreadable());
+  const failures = desk.heard('order.alerted').filter(({ alert }) => alert === 'order.failed');
+  expect(failures.map(({ detail }) => detail.isGivenUp)).toEqual([false, false, false, true]);
+  expect(desk.view('c-1')?.state).toBe('inDoubt');
+  // What it filled is booked all the same.
+  expect(desk.heard('ledger.book')).toHaveLength(9);
+  desk.send({ type: 'order.cancel', requestId: 'c', clientOrderId: 'c-1', at });
+  expect(desk.heard('tws.cancel')).toMatchObject([{ clientOrderId: 'c-1', orderId: 1 }]);
+  expect(desk.heard('desk.answered').at(-1)?.answer.outcome).toBe('requested');
+});
