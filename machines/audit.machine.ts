@@ -129,7 +129,8 @@ export const auditMachine = setup({
       );
       if (!isMissing && (!isNamed || order.state === 'inDoubt')) return;
       const subject: DiscrepancySubject = { kind: 'order', clientOrderId, account, instrument };
-      const evidence = { remaining: order.remainingQuantity, permId: order.permIds.at(-1) ?? null };
+      const { remainingQuantity: remaining, permIds, createdAt } = order;
+      const evidence = { remaining, permId: permIds.at(-1) ?? null, createdAt };
       const findings = isMissing ? [{ code: 'order-missing' as const, subject, evidence }] : [];
       state(context, enqueue, subject, findings, 'agreed', fact.at);
     }),

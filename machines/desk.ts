@@ -138,6 +138,8 @@ export type DeskEvent =
       readonly present: readonly BrokerOrderIds[];
       /** open in two lists in a row */
       readonly lasting: readonly BrokerOrderIds[];
+      /** since when they tell what was filled or ended, ms; null: not known */
+      readonly coversFrom: number | null;
     }
   | { readonly type: 'desk.sweep'; readonly at: number }
   /** to itself: TWS has told its next order id */

@@ -8,7 +8,7 @@ export const discrepancyCodes = [
   'position-unexplained',
   /** the broker's portfolio values another quantity than its list of positions holds */
   'portfolio-differs',
-  /** an acknowledged order is in none of the broker's lists */
+  /** an order is in none of the broker's lists: one that was acknowledged, or one of a day that they tell no more of */
   'order-missing',
   /** executions of a day that the broker no longer lists were never asked for */
   'executions-gap',

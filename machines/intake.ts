@@ -152,7 +152,7 @@ export const restore: Handle = ({ context, event }, out) => {
 };
 
 export const weighLists: Handle = ({ context, event }, out) => {
-  const { at, since, present, lasting } = event as Of<'desk.evidence'>;
+  const { at, since, present, lasting, coversFrom } = event as Of<'desk.evidence'>;
   if (context.leaptAt !== null && since > context.leaptAt) out.assign({ leaptAt: null });
   const seen = new Map<string, string[]>();
   for (const ids of present) {
@@ -162,7 +162,8 @@ export const weighLists: Handle = ({ context, event }, out) => {
   for (const [id, { live, closedAt }] of entries(context.orders)) {
     if (!live || closedAt !== null) continue;
     const permIds = seen.get(id) ?? [];
-    out.toOrder(id, { type: 'evidence.completed', at, since, present: permIds.length > 0, permIds });
+    const isPresent = permIds.length > 0;
+    out.toOrder(id, { type: 'evidence.completed', at, since, present: isPresent, permIds, coversFrom });
   }
   let { orders } = context;
   for (const ids of lasting) {

@@ -24,6 +24,8 @@ export interface OrderContext extends OrderInput {
   readonly stated: { readonly filled: string; readonly averagePrice: string | null } | null;
   /** its bytes may still wait for their turn: until they have left, silence and absence say nothing */
   readonly isUnsent: boolean;
+  /** not a byte of it left before this, ms since the epoch */
+  readonly sentSince: number;
   /** the broker's newest word of the order does not know of a cancel */
   readonly isCancelUnheard: boolean;
   /** permId of a live incarnation -> complete lists, in a row, without it */
@@ -50,6 +52,8 @@ export type EvidenceCompleted = {
   readonly present: boolean;
   /** those of its broker orders that are open; absent: not told */
   readonly permIds?: readonly string[];
+  /** since when the lists tell what was filled or ended, ms since the epoch; null or absent: not known */
+  readonly coversFrom?: number | null;
 };
 /** Two complete lists of the broker in a row, the first asked for at `since`, hold one of its broker orders as open. */
 export type OrderListed = {
@@ -181,7 +185,6 @@ export function missingFrom(
   );
 }
 
-/** Complete lists of the broker, asked for after the newest word about the order. */
 /** The broker states fills that no execution explains. */
 export const hasStatedFills = ({ stated, order }: OrderContext): boolean =>
   stated !== null && compare(stated.filled, order.filledQuantity) > 0;
@@ -190,8 +193,49 @@ export const hasStatedFills = ({ stated, order }: OrderContext): boolean =>
 export const isListedSinceItsEnd = (context: OrderContext, event: OrderEvent): boolean =>
   event.type === 'order.listed' && event.since > context.lastAt && !isComplete(context.order);
 
+/** Complete lists of the broker, asked for after the newest word about the order. */
 export const isNewList = (context: OrderContext, event: OrderEvent): event is EvidenceCompleted =>
   event.type === 'evidence.completed' && event.since > context.lastAt;
 /** They do not contain it. */
 export const isMissingFrom = (context: OrderContext, event: OrderEvent): boolean =>
   isNewList(context, event) && !event.present;
+
+/** They lack it once more than chance explains, and it has had its chance to be in them. */
+export const isLost = (context: OrderContext, event: OrderEvent): boolean =>
+  isMissingFrom(context, event) && !context.isUnsent && context.absences + 1 >= absencesMin;
+
+/** What ended on a day of the broker's that the lists do not tell of any more is not in them, whatever became of it. */
+const isCovered = ({ sentSince }: OrderContext, { coversFrom }: EvidenceCompleted): boolean =>
+  typeof coversFrom === 'number' && coversFrom <= sentSince;
+
+/** The broker does not know it: it never said a word about it, and lists of the whole time since it was sent lack it. */
+export const isProvenAbsent = (context: OrderContext, event: OrderEvent): boolean =>
+  event.type === 'evidence.completed' &&
+  isLost(context, event) &&
+  isCovered(context, event) &&
+  context.order.permIds.length === 0 &&
+  context.order.fills.length === 0;
+
+export const isCalledMissing = ({ reason }: { readonly reason: Reason | null }): boolean =>
+  reason?.code === 'missing-at-broker';
+
+/** In doubt, because the lists lack it; the reason says when they cannot tell what became of it. */
+export function doubtAbsent(context: OrderContext, event: EvidenceCompleted): OrderFact {
+  const { coversFrom } = event;
+  const isUntold = typeof coversFrom === 'number' && !isCovered(context, event);
+  return doubt(
+    context,
+    'missing-at-broker',
+    event.at,
+    isUntold
+      ? `what was filled or ended before ${new Date(coversFrom).toISOString()} is listed no more: the position and the broker's statement tell`
+      : undefined,
+  );
+}
+
+/** The lists show it untouched, long after the cancel was sent: TWS never heard of it, or has lost it. */
+export const isCancelLost = (context: OrderContext, event: OrderEvent): boolean =>
+  event.type === 'evidence.completed' &&
+  event.present &&
+  context.isCancelUnheard &&
+  event.since > context.lastAt + cancelPatienceMs;

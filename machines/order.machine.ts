@@ -10,12 +10,17 @@ import {
   cancelPatienceMs,
   type DispatchWithheld,
   doubt,
+  doubtAbsent,
   type EvidenceCompleted,
   executionLagMs,
   hasStatedFills,
+  isCalledMissing,
+  isCancelLost,
   isListedSinceItsEnd,
+  isLost,
   isMissingFrom,
   isNewList,
+  isProvenAbsent,
   isUnwanted,
   missingFrom,
   type OrderCommand,
@@ -56,19 +61,12 @@ export const orderMachine = setup({
     completesOrder: ({ context, event }) => isComplete(applyFact(context.order, event as OrderFact)),
     leavesSurvivor: ({ context, event }) =>
       isNewList(context, event) && event.present && hasSurvivor(context.order),
-    /** The lists show it untouched, long after the cancel was sent: TWS never heard of it, or has lost it. */
-    isCancelLost: ({ context, event }) =>
-      event.type === 'evidence.completed' &&
-      event.present &&
-      context.isCancelUnheard &&
-      event.since > context.lastAt + cancelPatienceMs,
-    isProvenAbsent: ({ context, event }) =>
-      isMissingFrom(context, event) &&
-      !context.isUnsent &&
-      context.absences + 1 >= absencesMin &&
-      context.order.permIds.length === 0 &&
-      context.order.fills.length === 0,
+    isCancelLost: ({ context, event }) => isCancelLost(context, event),
+    isProvenAbsent: ({ context, event }) => isProvenAbsent(context, event),
+    isNewlyLost: ({ context, event }) => isLost(context, event) && !isCalledMissing(context.order),
     isMissing: ({ context, event }) => isMissingFrom(context, event) && !context.isUnsent,
+    isNewlyMissing: ({ context, event }) =>
+      event.type === 'order.doubted' && isCalledMissing(event) && !isCalledMissing(context.order),
     isUnsent: ({ context }) => context.isUnsent,
     /** It is not open any more, and nobody says how large it was: it was what it filled. */
     isSizeLost: ({ context, event }) =>
@@ -188,6 +186,7 @@ export const orderMachine = setup({
     noteResending: assign(({ event }) => ({ lastAt: (event as EvidenceCompleted).at })),
     adoptNumber: assign(({ event }) => ({
       isUnsent: true,
+      sentSince: (event as OrderFact).at,
       parentOrderId: (event as Extract<OrderFact, { type: 'order.renumbered' }>).parentOrderId,
     })),
     wantNumber: enqueueActions(({ context, event, enqueue }) => {
@@ -233,9 +232,7 @@ export const orderMachine = setup({
       return doubt(context, 'session-lost', at, cause);
     }),
     doubtReplayed: raise(({ context, event }) => doubt(context, 'restarted', (event as OrderCommand).at)),
-    doubtAbsent: raise(({ context, event }) =>
-      doubt(context, 'missing-at-broker', (event as EvidenceCompleted).at),
-    ),
+    doubtAbsent: raise(({ context, event }) => doubtAbsent(context, event as EvidenceCompleted)),
     doubtWithheld: raise(({ context, event }) => {
       const { at, reason } = event as DispatchWithheld;
       return doubt(context, 'cancel-withheld', at, reason);
@@ -308,6 +305,7 @@ export const orderMachine = setup({
   context: ({ input }) => ({
     ...input,
     isUnsent: input.ticket !== null && input.order.state === 'reviewing',
+    sentSince: Date.parse(input.order.createdAt),
     isCancelUnheard: false,
     vanished: {},
     doubtSince: Date.parse(input.order.updatedAt),
@@ -329,9 +327,9 @@ export const orderMachine = setup({
     'order.reclassified': { actions: 'record' },
     'order.modifyRequested': { actions: ['record', 'refuseChange'] },
     'order.sent': { actions: 'record' },
-    'order.legExecuted': { actions: 'record' },
     'order.accepted': { actions: 'record' },
     'order.commissioned': { actions: 'record' },
+    'order.legExecuted': { actions: 'record' },
     'order.noticed': { actions: 'record' },
     'order.corrected': { actions: 'record' },
     'order.modifyRejected': { actions: 'record' },
@@ -522,11 +520,12 @@ export const orderMachine = setup({
         'order.expired': { target: 'expired', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },
         'order.withheld': { target: 'denied', actions: 'record' },
-        'order.doubted': {},
+        'order.doubted': { guard: 'isNewlyMissing', actions: 'record' },
         'order.resume': { actions: ['endReplay', 'askForEvidence'] },
         'evidence.completed': [
           { guard: 'hasStatedFills', actions: 'acceptStatement' },
           { guard: 'isProvenAbsent', actions: 'concludeAbsent' },
+          { guard: 'isNewlyLost', actions: ['doubtAbsent', 'countAbsence', 'followVanished'] },
           { guard: 'isMissing', actions: ['countAbsence', 'followVanished'] },
           { actions: 'followVanished' },
         ],

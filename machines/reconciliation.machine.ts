@@ -32,6 +32,8 @@ export interface OrderEvidence {
   readonly present: readonly BrokerOrderIds[];
   /** in both, with a status of an order that may still fill: it is open, whatever was heard of its end */
   readonly lasting: readonly BrokerOrderIds[];
+  /** the beginning of the day whose executions and ends were listed, ms; null: not known */
+  readonly coversFrom: number | null;
 }
 
 export interface ListVerdict {
@@ -196,7 +198,7 @@ export const reconciliationMachine = setup({
         since,
       };
       return {
-        ...(day ? { day } : {}),
+        ...(day && (context.day === null || day.from > context.day.from) ? { day } : {}),
         lists: { ...context.lists, [list]: verdict },
         rows: { ...context.rows, [list]: snapshot.rows },
         since: context.since === 0 ? since : Math.min(context.since, since),
@@ -254,6 +256,7 @@ export const reconciliationMachine = setup({
           since: former.since,
           present: [...former.ids, ...ids],
           lasting: open.filter((now) => former.open.some((before) => isSame(before, now))),
+          coversFrom: context.day?.from ?? null,
         },
         positions: context.rows.positions.flatMap((row) => (row.type === 'broker.positionSeen' ? [row] : [])),
         positionsSince: positions.since ?? context.since,

@@ -253,7 +253,7 @@ test('the size of an order of others is told by a status, by the completed order
     [[completed('filled')], { quantity: '40', state: 'filled' }],
     [[completed('cancelled')], { quantity: '40', quantityUnknown: true, state: 'cancelled' }],
     [
-      [{ type: 'desk.evidence', at: at + 9_000, since: at + 8_000, present: [], lasting: [] }],
+      [{ type: 'desk.evidence', at: at + 9_000, since: at + 8_000, present: [], lasting: [], coversFrom: 0 }],
       { quantity: '40', state: 'filled' },
     ],
   ];
@@ -282,7 +282,14 @@ test('a clock that is put forward forgets no order before the lists of the broke
     for (let ms = from; ms <= to; ms += 30_000) desk.send({ type: 'desk.sweep', at: leapt + ms });
   };
   const weigh = (ms: number): void =>
-    desk.send({ type: 'desk.evidence', at: leapt + ms, since: leapt + ms - 1_000, present: [], lasting: [] });
+    desk.send({
+      type: 'desk.evidence',
+      at: leapt + ms,
+      since: leapt + ms - 1_000,
+      present: [],
+      lasting: [],
+      coversFrom: 0,
+    });
   sweep(0, 600_000);
   const late = executed('late.01', '4') as Extract<BrokerFact, { type: 'broker.executed' }>;
   desk.send({ ...late, ids: mine, at: leapt + 601_000 });

@@ -190,6 +190,7 @@ test('absence alone never ends an acknowledged order, and ends an unacknowledged
     at: since + 1,
     since,
     present: false,
+    coversFrom: at,
   });
   const known = orderAfter(requested, accepted);
   for (let n = 1; n < 6; n += 1) known.send(absent(at + n * 10_000));
@@ -206,6 +207,47 @@ test('absence alone never ends an acknowledged order, and ends an unacknowledged
   expect(unknown.view()).toMatchObject({ state: 'rejected', reason: { code: 'not-at-broker' } });
   unknown.send(orderSeen('working'));
   expect(unknown.view()).toMatchObject({ state: 'working', permIds: ['700'] });
+});
+
+test('lists of a later day cannot tell what became of an order: it stays in doubt until something else does', () => {
+  const absent = (since: number): OrderEvent => ({
+    type: 'evidence.completed',
+    at: since + 1,
+    since,
+    present: false,
+    coversFrom: at + 1,
+  });
+  const live = startOrder({ replaying: false });
+  for (const event of [{ ...requested, seq: 1 }, fact('order.sent', { sessionId: 's-1' })]) live.send(event);
+  live.send({ type: 'session.lost', at, cause: 'closed' });
+  for (let n = 1; n < 9; n += 1) live.send(absent(at + n * 10_000));
+  expect(live.view()).toMatchObject({
+    state: 'inDoubt',
+    reason: {
+      code: 'missing-at-broker',
+      message: expect.stringContaining(`before ${new Date(at + 1).toISOString()}`),
+    },
+  });
+  const doubts = live.heard.flatMap((report) =>
+    report.type === 'order.recorded' && report.fact.type === 'order.doubted' ? [report.fact.reason.code] : [],
+  );
+  expect(doubts).toEqual(['session-lost', 'missing-at-broker']);
+  live.send(executed('l.01', '10'));
+  expect(live.view().state).toBe('filled');
+});
+
+test('an acknowledged order that goes missing while it is in doubt is called missing', () => {
+  const order = orderAfter(requested, accepted, fact('order.cancelRequested', {}));
+  order.send({ type: 'session.lost', at, cause: 'closed' });
+  expect(order.view()).toMatchObject({ state: 'inDoubt', reason: { code: 'session-lost' } });
+  for (let n = 1; n < 4; n += 1)
+    order.send({
+      type: 'evidence.completed',
+      at: at + n * 10_000 + 1,
+      since: at + n * 10_000,
+      present: false,
+    });
+  expect(order.view()).toMatchObject({ state: 'inDoubt', reason: { code: 'missing-at-broker' } });
 });
 
 test('an Inactive order that waits for a locate is held, not dead', () => {

@@ -54,8 +54,8 @@ export interface AtRest {
   readonly gaps: readonly { readonly from: number; readonly to: number }[];
   /** `account|instrument` whose position differed, as an alert has told */
   readonly doubtedPositions: ReadonlySet<string>;
-  /** orders that were in doubt or missing, as an alert has told */
-  readonly doubtedOrders: ReadonlySet<string>;
+  /** orders that were missing from the broker's lists, as an alert has told */
+  readonly missingOrders: ReadonlySet<string>;
   /** when the books were compared for the first time: what the account held by then is taken as it is */
   readonly knownSince: number;
   /** why the runtime does not rest, in words; empty when it does */

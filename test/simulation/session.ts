@@ -36,7 +36,7 @@ interface Question {
 
 const takesNewId: ReadonlySet<OrderNoteDisposition> = new Set(['duplicateOrderId', 'parentUnknown']);
 const listDeadlineMs = 10_000;
-/** in whose days TWS lists executions */
+/** in whose days TWS lists executions and ends */
 const brokerZone = 'US/Eastern';
 
 /** One message in a second and no lanes: much waits, and much is withheld when the session ends. */
@@ -283,7 +283,7 @@ export function createSessions(options: SessionOptions) {
       if (list === undefined) throw new Error('no list was asked for');
       const since = clock.now();
       ask(list, (answer) => {
-        const day = list === 'executions' ? dayOf(since, brokerZone) : null;
+        const day = dayOf(clock.now(), brokerZone);
         const data: AskedList = { since, snapshot: answer, day };
         if (isAlive() && self.getSnapshot().status === 'active')
           self.send({ type: 'xstate.promise.resolve', data });

@@ -115,9 +115,8 @@ export function play(plan: Plan, coverage: Coverage): Run {
   const missingOrders = new Set<string>();
   /** when the books were compared for the first time */
   let knownSince: number | null = null;
-  const noteDifference = (event: string, detail: Readonly<Record<string, unknown>>): void => {
-    const { code, subject, evidence, clientOrderId } = detail;
-    if (event === 'order.inDoubt') missingOrders.add(String(clientOrderId));
+  const noteDifference = (detail: Readonly<Record<string, unknown>>): void => {
+    const { code, subject, evidence } = detail;
     const named = (subject ?? {}) as Partial<Record<'account' | 'instrument' | 'clientOrderId', string>>;
     if (code === 'executions-gap') {
       const { from, to } = evidence as { readonly from: string; readonly to: string };
@@ -126,8 +125,9 @@ export function play(plan: Plan, coverage: Coverage): Run {
     else if (code !== undefined) doubtedPositions.add(`${named.account}|${named.instrument}`);
   };
   /** It ended on a day that TWS no longer lists, and people have been told that it is missing: theirs to decide. */
-  const isForPeople = ({ clientOrderId, permIds }: Pick<Order, 'clientOrderId' | 'permIds'>): boolean =>
+  const isForPeople = ({ clientOrderId, permIds, createdAt }: Order): boolean =>
     missingOrders.has(clientOrderId) &&
+    (permIds.length > 0 || Date.parse(createdAt) < dayStart()) &&
     permIds.every((permId) => {
       const end = history.orders.get(Number(permId))?.completedAt ?? null;
       return end !== null && end < dayStart();
@@ -192,7 +192,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
           note('durable', tellEntry(entry));
           noteCell(entry);
           if (entry.kind === 'trading') latched = entry.state;
-          if (entry.kind === 'alert') noteDifference(entry.event, entry.detail);
+          if (entry.kind === 'alert') noteDifference(entry.detail);
           if (entry.kind === 'health' && entry.event === 'session.reconciled') knownSince ??= entry.at;
           observe({ type: 'durable', entry, seq: firstSeq + index });
         }
@@ -458,7 +458,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
       dayStart: dayStart(),
       gaps,
       doubtedPositions,
-      doubtedOrders: missingOrders,
+      missingOrders,
       knownSince: knownSince ?? clock.now(),
       unrest: reasons,
       clientId,

@@ -7,15 +7,25 @@ import type { Checker } from '../observation.ts';
 /** What we say of an order is what the broker's book says of it: whether it lives, its terms, what has filled. */
 export const booksAgree: Checker = {
   name: 'order and book agree',
-  *atRest({ exchange, orders, history, dayStart }) {
+  *atRest({ exchange, orders, history, dayStart, missingOrders, clientId }) {
     const open = new Map(exchange.openOrders().map((order) => [String(order.permId), order]));
     const known = new Map<string, BookOrder>(
       [...history.orders].map(([permId, order]) => [String(permId), order]),
     );
     for (const order of exchange.completedOrders()) known.set(String(order.permId), order);
     for (const [permId, order] of open) known.set(permId, order);
+    const ours = [...known.values()].filter(({ request }) => request.clientId === clientId);
     for (const order of orders) {
-      const { clientOrderId, permIds, state } = order;
+      const { clientOrderId, permIds, state, reason } = order;
+      if (permIds.length === 0) {
+        // What was sent before the day that TWS lists, and never answered, people have been told of.
+        const isPast = Date.parse(order.createdAt) < dayStart;
+        if (state === 'inDoubt' && isPast && missingOrders.has(clientOrderId)) continue;
+        const isGivenUp = state === 'rejected' && reason?.code === 'not-at-broker';
+        for (const { request, permId, filled } of ours)
+          if (request.orderRef === clientOrderId && (isGivenUp || filled > 0))
+            yield `${clientOrderId} is ${state} (${reason?.code}), and perm ${permId} filled ${filled}`;
+      }
       // How an order ended on a day that TWS no longer lists may never be heard.
       const ends = permIds.map((permId) => known.get(permId)?.completedAt ?? null);
       if (ends.length > 0 && ends.every((end) => end !== null && end < dayStart)) continue;

@@ -5,7 +5,7 @@ import type { Checker } from '../observation.ts';
 /** Each execution is booked exactly once, in its last revision, with its commission, in the ledger and in its order. */
 export const executionsOnce: Checker = {
   name: 'executions exactly once',
-  *atRest({ history, journal, orders, dayStart, gaps, doubtedPositions, doubtedOrders, knownSince }) {
+  *atRest({ history, journal, orders, dayStart, gaps, doubtedPositions, missingOrders, knownSince }) {
     const { executions, commissions } = history;
     const { rows } = journal.executions({ limit: 1_000_000, after: null });
     const booked = new Map<string, (typeof rows)[number]>();
@@ -32,7 +32,7 @@ export const executionsOnce: Checker = {
         const isTold =
           time < knownSince ||
           holder === undefined ||
-          doubtedOrders.has(holder.clientOrderId) ||
+          missingOrders.has(holder.clientOrderId) ||
           gaps.some(({ from, to }) => from <= time && time <= to) ||
           names.some((name) => name.includes(execution.contract.localSymbol)) ||
           execution.contract.secType === 'BAG';
