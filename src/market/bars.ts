@@ -1,6 +1,6 @@
 /**
  * A series of bars that goes on: a backfill first, then the bar that forms. Each bar is there once, in the order of time. A bar is
- * closed when the next one has begun, or some time after its own end; one that differs afterwards says so.
+ * closed when the next one has begun, or when nothing came for some time after its own end; one that differs afterwards says so.
  */
 import { type StreamedBarSize, streamedBars } from '../../machines/feed.ts';
 import type { Bar } from '../../machines/market.ts';
@@ -12,6 +12,8 @@ const barsKept = 2_000;
 const barsShown = 300;
 /** The last figures of a bar come a little after its end. */
 const lateMs = 10_000;
+/** What one look counts for at most: when the looks themselves came late, what was told meanwhile may still wait to be read. */
+const lookMs = 2_000;
 
 interface KeptBar {
   bar: Bar;
@@ -37,6 +39,9 @@ export class BarsCell extends LiveCell {
   /** start of the last closed bar before a hole that no request reached across, and when it was found */
   private gap: { readonly after: string; readonly changedAt: number } | null = null;
   private isDoubtful = false;
+  private lookedAt = 0;
+  /** for how long the last bar has been seen to be over */
+  private overMs = 0;
 
   constructor(key: string, barSize: StreamedBarSize) {
     super(key);
@@ -47,7 +52,10 @@ export class BarsCell extends LiveCell {
   override opened(): void {}
 
   override trust(trusted: boolean, at: number): void {
-    if (!trusted) this.isDoubtful = this.kept.length > 0;
+    if (!trusted) {
+      this.isDoubtful = this.kept.length > 0;
+      this.overMs = 0;
+    }
     super.trust(trusted, at);
   }
 
@@ -74,11 +82,15 @@ export class BarsCell extends LiveCell {
     this.isDoubtful = false;
   }
 
-  /** Closes a bar that is over although no other has begun. Called now and then. */
+  /** Closes a bar that is over although no other has begun. Called about once a second. */
   settle(now: number): void {
+    const passedMs = now - this.lookedAt;
+    this.lookedAt = now;
     const last = this.kept.at(-1);
     if (!last || last.isClosed || this.status === 'stale') return;
-    if (now >= last.startsAt + this.lengthMs + lateMs) this.close(last);
+    const sinceEndMs = Math.max(0, now - last.startsAt - this.lengthMs);
+    this.overMs += Math.min(passedMs, sinceEndMs, lookMs);
+    if (this.overMs >= lateMs) this.close(last);
   }
 
   protected override whole(): string {
@@ -129,6 +141,7 @@ export class BarsCell extends LiveCell {
     if (before && !before.isClosed) this.close(before);
     const added = { bar, startsAt, isClosed: place < kept.length, isCorrected: false, changedAt: 0 };
     kept.splice(place, 0, added);
+    this.overMs = 0;
     this.touch(added);
     if (kept.length > barsKept) kept.splice(0, kept.length - barsKept);
   }

@@ -2,8 +2,9 @@
  * Switched off once by hand: `withPartial` in machines/market.ts (the forming bar looked final); streamed, in src/market/bars.ts
  * the join of the backfill (bars were missing), the marks `partial` and `corrected` (half a bar looked final, a change silent).
  */
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { withPartial } from '../../machines/market.ts';
+import { VirtualClock } from '../../src/simulator/clock.ts';
 import { StreamTester } from '../http/stream-tester.ts';
 import { eventually } from '../program.ts';
 import { incident, type Start } from './incident.ts';
@@ -80,21 +81,37 @@ async function askedFor(start: Start): Promise<void> {
   expect(withPartial([], '5 mins', 0)).toEqual([]);
 }
 
-/** The broker's day and ours, both five times as fast. */
-function hurried() {
-  const from = Date.now();
-  const now = (): number => from + (Date.now() - from) * 5;
-  return {
-    now,
-    setTimeout: (callback: () => void, delayMs: number) => setTimeout(callback, delayMs / 5),
-    clearTimeout: (handle: unknown) => clearTimeout(handle as NodeJS.Timeout),
-  };
+/**
+ * The broker's day and ours in steps of 50 ms, up to five times as fast as the wall. A slow machine makes it slower: between two
+ * steps all that was told is read.
+ */
+class SteppedDay extends VirtualClock {
+  private timer: NodeJS.Timeout | undefined;
+
+  run(): void {
+    this.timer ??= setInterval(() => this.advance(50), 10);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  /** `ms` later, step by step. */
+  async pass(ms: number): Promise<void> {
+    for (const end = this.now() + ms; this.now() < end; ) {
+      this.advance(50);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
 }
 
 async function streamed(start: Start): Promise<void> {
-  const hurry = hurried();
-  const whole = await start({ now: hurry.now, simulator: { clock: hurry, barUpdateMs: 500 } });
-  const { faults, clock } = whole.simulator;
+  const day = new SteppedDay(Date.now());
+  onTestFinished(() => day.stop());
+  day.run();
+  const whole = await start({ now: () => day.now(), simulator: { clock: day, barUpdateMs: 500 } });
+  const { faults } = whole.simulator;
   const port = Number(new URL(whole.url).port);
   const subscribe = async () => {
     const tester = await StreamTester.open({ port });
@@ -113,22 +130,25 @@ async function streamed(start: Start): Promise<void> {
     whole.simulator.received({ message: 'reqHistoricalData' }).filter(({ fields }) => fields.at(-2) === '1');
 
   const early = await subscribe();
+  await eventually(early.status, (status) => status === 'live', 15_000);
+  // Time stands still in the middle of a bar, once everything that was told has been read.
+  day.stop();
+  await day.pass(1.5 * lengthMs - (day.now() % lengthMs));
+  const formingTime = new Date(day.now() - (day.now() % lengthMs)).toISOString();
   const forming = await eventually(
     () => early.bars().at(-1),
-    (bar) => bar?.partial === true,
+    (bar) => bar?.partial === true && bar.time === formingTime,
+    15_000,
   );
   await faults.refuse();
   faults.drop();
-  await eventually(early.status, (status) => status === 'stale');
+  await eventually(early.status, (status) => status === 'stale', 15_000);
   // Away until the bar that was forming is over, and the next one as well.
-  await eventually(
-    () => clock.now(),
-    (now) => now > Date.parse(forming?.time ?? '') + 2 * lengthMs + 200,
-    15_000,
-  );
+  await day.pass(2 * lengthMs);
   expect(early.bars().at(-1)).toMatchObject({ time: forming?.time, partial: true });
   const repeated = faults.duplicate({ messages: ['historicalData'] }, { times: 1 });
   await faults.accept();
+  day.run();
   await whole.untilTrading();
   await eventually(early.status, (status) => status === 'live', 15_000);
   expect(repeated.acted).toBe(1);
@@ -136,6 +156,7 @@ async function streamed(start: Start): Promise<void> {
   const joined = await eventually(
     () => early.bars(),
     (bars) => bars.at(-1)?.partial === true && (bars.at(-1)?.time ?? '') > (forming?.time ?? ''),
+    15_000,
   );
   // One more bar is seen to close.
   const next = joined.at(-1)?.time;
@@ -146,7 +167,7 @@ async function streamed(start: Start): Promise<void> {
   );
 
   const late = await subscribe();
-  await eventually(late.status, (status) => status === 'live');
+  await eventually(late.status, (status) => status === 'live', 15_000);
   expect(requests()).toHaveLength(2);
   for (const reader of [early, late]) {
     const bars = reader.bars();
@@ -175,6 +196,7 @@ async function streamed(start: Start): Promise<void> {
   await eventually(
     () => early.bars().find(({ time }) => time === oldest?.time),
     (bar) => bar?.corrected === true && bar.close === 4,
+    15_000,
   );
   early.tester.close();
   late.tester.close();

@@ -296,18 +296,42 @@ describe('a series of bars', () => {
 
   test('a bar is closed by the next one, or by time while its line is live', () => {
     const cell = opened();
+    const endsAt = at(4);
+    /** Looks once a second. */
+    const look = (fromMs: number, toMs: number) => {
+      for (let ms = fromMs; ms <= toMs; ms += 1_000) cell.settle(endsAt + ms);
+    };
     expect(rowOf(cell).bars?.at(-1)).toEqual({ ...bar(3, 1), partial: true });
-    cell.settle(at(4) + 9_999);
+    look(-3_000, 9_000);
+    cell.settle(endsAt + 9_999);
     expect(rowOf(cell).bars?.at(-1)).toHaveProperty('partial');
     cell.trust(false, 1);
-    cell.settle(at(9));
+    look(10_000, 40_000);
     expect(rowOf(cell).bars?.at(-1)).toHaveProperty('partial');
     cell.trust(true, 1);
     const { cursor } = cell;
-    cell.settle(at(9));
+    look(41_000, 49_000);
+    expect(rowOf(cell).bars?.at(-1)).toHaveProperty('partial');
+    look(50_000, 50_000);
     expect(since(cell, cursor).bars).toEqual([bar(3, 1)]);
     cell.update(bar(3, 9), 1);
     expect(rowOf(cell).bars?.at(-1)).toEqual({ ...bar(3, 9), corrected: true });
+  });
+
+  test('a process that slept closes no bar by time: what it was told meanwhile comes first', () => {
+    const cell = opened();
+    cell.settle(at(4) - 1);
+    cell.settle(at(9));
+    cell.settle(at(9) + 60_000);
+    expect(rowOf(cell).bars?.at(-1)).toEqual({ ...bar(3, 1), partial: true });
+    cell.update(final(3), 1);
+    cell.update(bar(8, 1), 1);
+    expect(rowOf(cell).bars?.find(({ time }) => time === bar(3).time)).toEqual(final(3));
+    // The next one has its own time.
+    for (let ms = 1_000; ms < 10_000; ms += 1_000) cell.settle(at(9) + 60_000 + ms);
+    expect(rowOf(cell).bars?.at(-1)).toHaveProperty('partial');
+    cell.settle(at(9) + 70_000);
+    expect(rowOf(cell).bars?.at(-1)).not.toHaveProperty('partial');
   });
 
   test('a hole that no request reaches across is named', () => {

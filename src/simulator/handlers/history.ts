@@ -278,7 +278,7 @@ export class History {
     query: Parameters<Link['exchange']['bars']>[0],
   ): void {
     const link = this.#link;
-    let sinceMs = link.clock.now();
+    let sinceMs = query.end;
     const stop = link.every(link.barUpdateMs, () => {
       if (!link.isServed('history', details.contract)) return;
       const end = link.clock.now();
