@@ -71,7 +71,7 @@ export type Runtime = ReturnType<typeof createRuntime>;
 /** Opens the journal, replays it and starts every actor. `connect` begins the first session. Throws when the journal cannot be opened. */
 export function createRuntime(options: RuntimeOptions) {
   const { config, endpoint, log, metrics, inspect, onRowAge, now, patience = {} } = options;
-  const journal: Journal = openJournal(config.journalPath);
+  const journal: Journal = openJournal(config.journalPath, config.gateway);
   for (const finding of journal.findings) log.warn({ path: config.journalPath }, `journal: ${finding}`);
   const gateway: Gateway = createGateway({
     now,

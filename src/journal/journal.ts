@@ -11,6 +11,7 @@ import type { WithdrawalStanding } from '../../machines/withdrawal.machine.ts';
 import { checksumOf, type FactRow, factColumns, inWriting, parse, proven, recordOf } from './facts.ts';
 import { orderColumns, otherColumns, putHead } from './heads.ts';
 import { damaged, isDamage, type Opened, openDatabase } from './opening.ts';
+import { claim, type Venue } from './schema.ts';
 import { Witness } from './witness.ts';
 
 export interface TradingStanding {
@@ -65,9 +66,19 @@ export interface Journal {
   close(): void;
 }
 
-/** Opens or creates the file. Throws with the variable's name and the fix when that is impossible. */
-export function openJournal(path: string): Journal {
-  return new SqliteJournal(path, openDatabase(path));
+/**
+ * Opens or creates the file. Throws with the variable's name and the fix when that is impossible, or when it holds orders
+ * of another venue than the one that is named.
+ */
+export function openJournal(path: string, venue?: Venue): Journal {
+  const opened = openDatabase(path);
+  try {
+    if (venue !== undefined) claim(opened.database, path, venue);
+  } catch (error) {
+    opened.database.close();
+    throw error;
+  }
+  return new SqliteJournal(path, opened);
 }
 
 type Row = Record<string, unknown>;

@@ -64,3 +64,24 @@ export const epochOf = (database: DatabaseSync): string => idOf(database).toStri
 export function renewEpoch(database: DatabaseSync): void {
   database.exec(`pragma application_id = ${randomInt(1, 2 ** 31 - 1)}`);
 }
+
+export type Venue = 'simulated' | 'tws';
+
+const venueNames: Readonly<Record<Venue, string>> = {
+  simulated: 'the simulated gateway',
+  tws: 'a TWS or IB Gateway',
+};
+
+/**
+ * Notes whose orders the file holds, or throws when they are those of another venue: orders and positions of a simulation
+ * would be asked for at a real broker, who never heard of them.
+ */
+export function claim(database: DatabaseSync, path: string, venue: Venue): void {
+  database.exec('create table if not exists about (key text primary key, value text not null) strict');
+  const noted = database.prepare("select value from about where key = 'venue'").get()?.value;
+  if (noted === undefined) database.prepare("insert into about (key, value) values ('venue', ?)").run(venue);
+  else if (noted !== venue)
+    throw new Error(
+      `JOURNAL_PATH: ${path} holds orders of ${venueNames[noted as Venue] ?? noted}, and GATEWAY=${venue} needs a journal of its own: set another JOURNAL_PATH, such as ./data/${venue === 'tws' ? 'paper' : 'simulated'}.db`,
+    );
+}

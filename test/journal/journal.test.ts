@@ -167,6 +167,18 @@ describe('the read model', () => {
 });
 
 describe('one journal, one process', () => {
+  test('a journal of the simulated gateway is not taken to a TWS, nor the other way round', async () => {
+    const folder = temporaryFolder();
+    folders.push(folder);
+    const first = await startProgram(folder.path, {});
+    await first.stop();
+    await expect(startProgram(folder.path, { GATEWAY: 'tws', TWS_PORT: '1' })).rejects.toThrow(
+      /ended with \d+:[\s\S]*JOURNAL_PATH: .*journal\.db holds orders of the simulated gateway, and GATEWAY=tws needs a journal of its own: set another JOURNAL_PATH/,
+    );
+    const again = await startProgram(folder.path, {});
+    await again.stop();
+  });
+
   test('a second program on the same file ends with a message that says why and what to do', async () => {
     const folder = temporaryFolder();
     folders.push(folder);
