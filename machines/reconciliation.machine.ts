@@ -1,15 +1,18 @@
 /**
  * Asks the broker for its own lists and says when they are complete. Each list has its own deadline and its own
  * verdict; a failed one never reads as empty, and what a complete one lacks counts as absent only when the next one
- * lacks it too.
+ * lacks it too. The books are weighed together; the account stands beside them: trading never waits for its figures.
  */
 import { assign, enqueueActions, fromPromise, setup } from 'xstate';
 import { openStatuses } from './evidence.ts';
-import type { BrokerFact, BrokerOrderIds, Snapshot } from './tws.ts';
+import type { AccountValue, BrokerFact, BrokerOrderIds, Snapshot } from './tws.ts';
 
-export const listKinds = ['openOrders', 'executions', 'completedOrders', 'positions'] as const;
+/** The lists that are weighed together, and that trading waits for. */
+export const bookKinds = ['openOrders', 'executions', 'completedOrders', 'positions'] as const;
+export type BookKind = (typeof bookKinds)[number];
+export const listKinds = [...bookKinds, 'account'] as const;
 export type ListKind = (typeof listKinds)[number];
-export type BrokerRow = BrokerFact;
+export type BrokerRow = BrokerFact | AccountValue;
 
 /** A day of the broker's, ms since the epoch. Of executions TWS lists those of the current one only. */
 export interface BrokerDay {
@@ -40,6 +43,7 @@ export interface ListVerdict {
   readonly list: ListKind;
   readonly outcome: 'complete' | 'failed' | 'asking';
   readonly rows: number;
+  /** since it was last complete, that answer included */
   readonly attempts: number;
   readonly reason: string | null;
   /** ms since the epoch; null while nothing came */
@@ -53,8 +57,9 @@ export interface Reconciliation {
   /** when the earliest of its lists was asked for, ms */
   readonly since: number;
   readonly at: number;
+  /** of the books */
   readonly lists: readonly ListVerdict[];
-  /** every list came whole: what is not in them is not at the broker */
+  /** every one of them came whole: what is not in them is not at the broker */
   readonly conclusive: boolean;
   /** null after the first list: nothing can be missing from one list */
   readonly evidence: OrderEvidence | null;
@@ -85,7 +90,7 @@ export type ReconciliationReport =
 interface ReconciliationContext {
   readonly sessionId: string | null;
   readonly lists: Readonly<Record<ListKind, ListVerdict>>;
-  readonly rows: Readonly<Record<ListKind, readonly BrokerRow[]>>;
+  readonly rows: Readonly<Record<BookKind, readonly BrokerRow[]>>;
   readonly since: number;
   readonly at: number;
   readonly day: BrokerDay | null;
@@ -117,6 +122,7 @@ const nothingYet = {
     executions: blank('executions'),
     completedOrders: blank('completedOrders'),
     positions: blank('positions'),
+    account: blank('account'),
   },
   rows: { openOrders: [], executions: [], completedOrders: [], positions: [] },
   since: 0,
@@ -126,7 +132,14 @@ const nothingYet = {
 
 type Done = { readonly output: AskedList };
 
-const region = (list: ListKind) =>
+const attemptsAfter = ({ outcome, attempts }: ListVerdict): number =>
+  outcome === 'complete' ? 1 : attempts + 1;
+
+/** 500 ms and more, doubled with each failure. */
+const backoffMs = (attempts: number, mostMs: number): number =>
+  Math.min(mostMs, 500 * 2 ** Math.max(0, attempts - 1));
+
+const region = (list: BookKind) =>
   ({
     description: 'one of the lists, with a verdict of its own',
     initial: 'asking',
@@ -181,22 +194,14 @@ export const reconciliationMachine = setup({
     }),
     beginAgain: assign(({ context }) => ({
       ...nothingYet,
+      lists: { ...nothingYet.lists, account: context.lists.account },
       at: context.at,
       wanted: Math.max(0, context.wanted - 1),
     })),
-    keepList: assign(({ context, event }, { list }: { list: ListKind }) => {
+    keepList: assign(({ context, event }, { list }: { list: BookKind }) => {
       const { since, snapshot, day } = (event as unknown as Done).output;
       if (snapshot.outcome !== 'complete') return {};
-      const attempts = context.lists[list].attempts + 1;
-      const verdict: ListVerdict = {
-        list,
-        outcome: 'complete',
-        rows: snapshot.rows.length,
-        attempts,
-        reason: null,
-        at: snapshot.at,
-        since,
-      };
+      const verdict = completed(context.lists[list], snapshot, since);
       return {
         ...(day && (context.day === null || day.from > context.day.from) ? { day } : {}),
         lists: { ...context.lists, [list]: verdict },
@@ -205,18 +210,26 @@ export const reconciliationMachine = setup({
         at: Math.max(context.at, snapshot.at),
       };
     }),
+    keepAccount: assign(({ context, event }) => {
+      const { since, snapshot } = (event as unknown as Done).output;
+      if (snapshot.outcome !== 'complete') return {};
+      return { lists: { ...context.lists, account: completed(context.lists.account, snapshot, since) } };
+    }),
     noteFailure: enqueueActions(({ context, event, enqueue }, { list }: { list: ListKind }) => {
       const { since, snapshot } = (event as unknown as Done).output;
       const reason = snapshot.outcome === 'failed' ? snapshot.reason : 'unknown';
+      const attempts = attemptsAfter(context.lists[list]);
       const verdict: ListVerdict = {
         ...context.lists[list],
         outcome: 'failed',
-        attempts: context.lists[list].attempts + 1,
+        attempts,
         reason,
         at: snapshot.at,
         since,
       };
       enqueue.assign({ lists: { ...context.lists, [list]: verdict } });
+      // It may stay away for days while everything else goes on: told once, health goes on saying it.
+      if (list === 'account' && attempts > 1) return;
       enqueue.sendParent({
         type: 'reconciliation.faltered',
         list,
@@ -231,19 +244,19 @@ export const reconciliationMachine = setup({
       return {
         lists: {
           ...context.lists,
-          [list]: { ...former, outcome: 'failed', attempts: former.attempts + 1, reason },
+          [list]: { ...former, outcome: 'failed', attempts: attemptsAfter(former), reason },
         },
       };
     }),
     conclude: enqueueActions(({ context, enqueue }) => {
-      const lists = Object.values(context.lists);
+      const lists = bookKinds.map((kind) => context.lists[kind]);
       const { openOrders, positions, executions } = context.lists;
       const since = openOrders.since ?? context.since;
       const ids = context.rows.openOrders.flatMap((row) =>
-        row.type === 'broker.orderSeen' ? [row.ids] : [],
+        isFact(row) && row.type === 'broker.orderSeen' ? [row.ids] : [],
       );
       const open = context.rows.openOrders.flatMap((row) =>
-        row.type === 'broker.orderSeen' && openStatuses.has(row.status) ? [row.ids] : [],
+        isFact(row) && row.type === 'broker.orderSeen' && openStatuses.has(row.status) ? [row.ids] : [],
       );
       const { former } = context;
       const reconciliation: Reconciliation = {
@@ -258,7 +271,9 @@ export const reconciliationMachine = setup({
           lasting: open.filter((now) => former.open.some((before) => isSame(before, now))),
           coversFrom: context.day?.from ?? null,
         },
-        positions: context.rows.positions.flatMap((row) => (row.type === 'broker.positionSeen' ? [row] : [])),
+        positions: context.rows.positions.flatMap((row) =>
+          isFact(row) && row.type === 'broker.positionSeen' ? [row] : [],
+        ),
         positionsSince: positions.since ?? context.since,
         positionsAt: positions.at ?? context.at,
         executionsSince: executions.since ?? context.since,
@@ -279,10 +294,8 @@ export const reconciliationMachine = setup({
   },
   delays: {
     nextAttempt: ({ context }) =>
-      Math.min(
-        15_000,
-        500 * 2 ** Math.max(0, ...Object.values(context.lists).map(({ attempts }) => attempts - 1)),
-      ),
+      backoffMs(Math.max(...bookKinds.map((kind) => context.lists[kind].attempts)), 15_000),
+    nextAccountAttempt: ({ context }) => backoffMs(context.lists.account.attempts, 60_000),
     /** doubts that come together are answered together */
     pause: 500,
     /** lists of a quiet book are compared this often */
@@ -292,45 +305,98 @@ export const reconciliationMachine = setup({
   id: 'reconciliation',
   description: "asks for the broker's own lists and says when they are complete",
   context: { ...nothingYet, sessionId: null, wanted: 0, former: null },
-  initial: 'idle',
+  type: 'parallel',
   on: {
-    'reconciliation.start': { target: '.gathering', actions: 'begin', reenter: true },
-    'reconciliation.stop': { target: '.idle', actions: 'forgetSession' },
+    'reconciliation.start': {
+      target: ['.books.gathering', '.account.asking'],
+      actions: 'begin',
+      reenter: true,
+    },
+    'reconciliation.stop': { target: ['.books.idle', '.account.idle'], actions: 'forgetSession' },
   },
   states: {
-    idle: { description: 'no session' },
-    gathering: {
-      description: 'each list has its own deadline and verdict',
-      tags: 'reconciling',
-      type: 'parallel',
+    books: {
+      description: 'orders, executions and positions: trading waits for them',
+      initial: 'idle',
       states: {
-        openOrders: region('openOrders'),
-        executions: region('executions'),
-        completedOrders: region('completedOrders'),
-        positions: region('positions'),
-      },
-      on: { 'evidence.wanted': { actions: 'wantAgain' } },
-      onDone: { target: 'settled', actions: 'conclude' },
-    },
-    settled: {
-      description: 'lists were weighed; the next round comes by itself',
-      tags: 'reconciled',
-      initial: 'quiet',
-      states: {
-        quiet: {
-          description: 'nobody doubts; compared again by routine',
-          always: { guard: 'isWantedAgain', target: 'pausing' },
-          after: { routine: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
-          on: { 'evidence.wanted': { target: 'pausing', actions: 'wantAgain' } },
-        },
-        pausing: {
-          description: 'somebody doubts: doubts that come together are answered together',
-          after: { pause: { target: '#reconciliation.gathering', actions: 'beginAgain' } },
+        idle: { description: 'no session' },
+        gathering: {
+          description: 'each list has its own deadline and verdict',
+          tags: 'reconciling',
+          type: 'parallel',
+          states: {
+            openOrders: region('openOrders'),
+            executions: region('executions'),
+            completedOrders: region('completedOrders'),
+            positions: region('positions'),
+          },
           on: { 'evidence.wanted': { actions: 'wantAgain' } },
+          onDone: { target: 'settled', actions: 'conclude' },
         },
+        settled: {
+          description: 'lists were weighed; the next round comes by itself',
+          tags: 'reconciled',
+          initial: 'quiet',
+          states: {
+            quiet: {
+              description: 'nobody doubts; compared again by routine',
+              always: { guard: 'isWantedAgain', target: 'pausing' },
+              after: { routine: { target: '#reconciliation.books.gathering', actions: 'beginAgain' } },
+              on: { 'evidence.wanted': { target: 'pausing', actions: 'wantAgain' } },
+            },
+            pausing: {
+              description: 'somebody doubts: doubts that come together are answered together',
+              after: { pause: { target: '#reconciliation.books.gathering', actions: 'beginAgain' } },
+              on: { 'evidence.wanted': { actions: 'wantAgain' } },
+            },
+          },
+        },
+      },
+    },
+    account: {
+      description: 'cash and net liquidation: nothing waits for them',
+      initial: 'idle',
+      states: {
+        idle: { description: 'no session' },
+        asking: {
+          description: 'the broker is asked, within a deadline',
+          invoke: {
+            src: 'askBroker',
+            input: { list: 'account' },
+            onDone: [
+              { guard: 'isComplete', target: 'complete', actions: 'keepAccount' },
+              { target: 'failed', actions: { type: 'noteFailure', params: { list: 'account' } } },
+            ],
+            onError: {
+              target: 'failed',
+              actions: { type: 'noteBreakdown', params: { list: 'account' } },
+            },
+          },
+        },
+        failed: {
+          description: 'no whole answer; asked again after a pause',
+          after: { nextAccountAttempt: 'asking' },
+        },
+        complete: { description: 'it came whole; asked again by routine', after: { routine: 'asking' } },
       },
     },
   },
+});
+
+const isFact = (row: BrokerRow): row is BrokerFact => 'type' in row;
+
+const completed = (
+  former: ListVerdict,
+  { rows, at }: Extract<Snapshot<BrokerRow>, { outcome: 'complete' }>,
+  since: number,
+): ListVerdict => ({
+  list: former.list,
+  outcome: 'complete',
+  rows: rows.length,
+  attempts: attemptsAfter(former),
+  reason: null,
+  at,
+  since,
 });
 
 const isSame = (a: BrokerOrderIds, b: BrokerOrderIds): boolean =>

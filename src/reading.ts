@@ -130,13 +130,14 @@ export function createReading(
       if (!reconciliation) return null;
       const { sessionId, since, at, lists, conclusive, day } = reconciliation;
       const { book, coveredAt } = runtime.child('audit').getSnapshot().context;
+      const { account: accountList } = runtime.child('reconciliation').getSnapshot().context.lists;
       const readAt = now();
       return {
         sessionId,
         startedAt: new Date(since).toISOString(),
         completedAt: new Date(at).toISOString(),
         conclusive,
-        lists: lists.map((list) => ({
+        lists: [...lists, accountList].map((list) => ({
           ...list,
           since: timeOrNull(list.since),
           at: timeOrNull(list.at),

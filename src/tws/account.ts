@@ -34,6 +34,8 @@ export interface Account {
   onAccountValue(listener: (value: AccountValue) => void): () => void;
   onPortfolio(listener: (row: PortfolioRow) => void): () => void;
   onPnl(listener: (row: PnlRow) => void): () => void;
+  /** Tells those who listen to values of a whole summary. */
+  tell(values: readonly AccountValue[]): void;
   attach(wire: Wire): void;
   /** The session is ready: asks TWS for the streams that somebody listens to. */
   start(wire: Wire): void;
@@ -85,6 +87,9 @@ export function createAccount(nextId: () => number): Account {
     onAccountValue: (listener) => joining(valueListeners, listener, askUpdates),
     onPortfolio: (listener) => joining(portfolioListeners, listener, askUpdates),
     onPnl: (listener) => joining(pnlListeners, listener, askPnl),
+    tell(values) {
+      for (const value of values) for (const listener of valueListeners) listener(value);
+    },
 
     attach(wire) {
       const { connection } = wire;

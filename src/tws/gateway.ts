@@ -2,6 +2,7 @@
 import {
   type BarSizeSetting,
   EventName,
+  type IBApi,
   type ContractDetails as IbContractDetails,
   type WhatToShow,
 } from '@stoqey/ib';
@@ -99,6 +100,8 @@ export interface Gateway {
   /** All executions of the day that TWS still has. */
   executions(): Promise<Snapshot<Executed>>;
   positions(): Promise<Snapshot<PositionSeen>>;
+  /** Cash of every currency and net liquidation, of every account. Failed when one of them has no figures. */
+  account(): Promise<Snapshot<AccountValue>>;
   /** The current day of TWS's clock, whose executions it still lists, in ms; null without a session. */
   day(): { readonly from: number; readonly to: number } | null;
 
@@ -129,6 +132,9 @@ export function isFailure<T extends object>(answer: T | RequestFailure): answer 
 
 /** The library declares a contract where it gives the details of a bond. */
 const asDetails = (row: object): IbContractDetails => row as IbContractDetails;
+
+/** Net liquidation, and every figure of cash in each currency. */
+const figureTags = 'NetLiquidation,TotalCashValue,$LEDGER:ALL';
 
 const noFigures: LaneFigures = { sent: 0, waiting: 0, longestWaitMs: 0, totalWaitMs: 0 };
 
@@ -164,13 +170,16 @@ export function createGateway(options: GatewayOptions): Gateway {
   const details = createCollection<ContractDetails>(clock, nextId);
   const matches = createCollection<SymbolMatch>(clock, nextId);
   const bars = createCollection<Bar>(clock, nextId);
-  const collections = [executions, details, matches, bars] as const;
+  const summaries = createCollection<AccountValue>(clock, nextId);
+  const collections = [executions, details, matches, bars, summaries] as const;
   const previews = createPreviews(clock);
   const lines = createLines(nextId);
   const streams = createStreams(nextId);
   const account = createAccount(nextId);
   let executionsSpoiled: string | null = null;
+  let summarySpoiled: string | null = null;
   let executionsAnswer: Promise<Snapshot<Executed>> | null = null;
+  let accountAnswer: Promise<Snapshot<AccountValue>> | null = null;
 
   const current = (): Wire | null => (wire?.isOpen ? wire : null);
 
@@ -195,6 +204,11 @@ export function createGateway(options: GatewayOptions): Gateway {
         }
         matches.end(id);
       });
+      api.on(EventName.accountSummary, (id, name, key, value, currency) => {
+        const at = new Date(attached.connection.readAt).toISOString();
+        summaries.add(id, { account: name, key, value, currency, at });
+      });
+      api.on(EventName.accountSummaryEnd, (id) => summaries.end(id));
       api.on(EventName.historicalData, (id, time, open, high, low, close, volume, count, wap) => {
         if (time.startsWith('finished')) return bars.end(id);
         bars.add(id, toBar([time, open, high, low, close, volume, count, wap], attached.zone));
@@ -234,6 +248,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (kind === 101) completedOrders.spoil(problem);
       if (kind === 61) positions.spoil(problem);
       if (kind === 11) executionsSpoiled = `undecodable: ${problem}`;
+      if (kind === 63) summarySpoiled = `undecodable: ${problem}`;
     },
     unknownCode(code, message) {
       unknownCodes += 1;
@@ -265,6 +280,38 @@ export function createGateway(options: GatewayOptions): Gateway {
     return { outcome: 'complete', rows, at };
   };
 
+  const askAccount = async (asked: Wire): Promise<Snapshot<AccountValue>> => {
+    summarySpoiled = null;
+    const withdraw = (api: IBApi, id: number): void => {
+      api.cancelAccountSummary(id);
+    };
+    let asId = 0;
+    const rows = await summaries.ask(asked, {
+      lane: 'control',
+      timeoutMs,
+      ask(api, id) {
+        asId = id;
+        api.reqAccountSummary(id, 'All', figureTags);
+      },
+      withdraw,
+    });
+    const at = clock.now();
+    if (isFailure(rows)) return { outcome: 'failed', reason: rows.failed.code, at };
+    // It would go on as a subscription, of which TWS allows two.
+    asked.send('control', `request:${asId}`, (api) => withdraw(api, asId));
+    if (summarySpoiled !== null) return { outcome: 'failed', reason: summarySpoiled, at };
+    const told = new Set(rows.flatMap(({ account: name, key }) => (key === 'NetLiquidation' ? [name] : [])));
+    const silent = asked.accounts.filter((name) => !told.has(name)).length;
+    if (silent > 0)
+      return {
+        outcome: 'failed',
+        reason: `no figures of ${silent} of ${asked.accounts.length} accounts`,
+        at,
+      };
+    account.tell(rows);
+    return { outcome: 'complete', rows, at };
+  };
+
   return {
     session: fromCallback<SessionCommand, SessionInput>(({ input, sendBack, receive }) => {
       const session = openSession(
@@ -285,6 +332,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     openOrders: () => openOrders.ask(current(), timeoutMs, (api) => api.reqAllOpenOrders()),
     completedOrders: () => completedOrders.ask(current(), timeoutMs, (api) => api.reqCompletedOrders(false)),
     positions: () => positions.ask(current(), timeoutMs, (api) => api.reqPositions()),
+    account() {
+      const asked = current();
+      if (!asked) return Promise.resolve({ outcome: 'failed', reason: 'not-connected', at: clock.now() });
+      accountAnswer ??= askAccount(asked).finally(() => {
+        accountAnswer = null;
+      });
+      return accountAnswer;
+    },
     day() {
       const asked = current();
       return asked ? dayOf(clock.now(), asked.zone) : null;

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { type ActorRefFrom, createActor, fromPromise, type Snapshot, setup } from 'xstate';
 import {
   type AskedList,
+  type BrokerRow,
+  bookKinds,
   type ListKind,
   listKinds,
   type ReconciliationEvent,
@@ -13,7 +15,7 @@ import { matrix } from './matrix.ts';
 import { eventClock, settled } from './timers.ts';
 
 const noon = Date.UTC(2026, 0, 14, 17);
-type Answer = List<BrokerFact> | Error;
+type Answer = List<BrokerRow> | Error;
 
 /** The machine below a supervisor, with the broker's answers given by hand. */
 function bench() {
@@ -62,7 +64,7 @@ function bench() {
   };
 }
 
-const complete = (rows: readonly BrokerFact[], at: number): List<BrokerFact> => ({
+const complete = (rows: readonly BrokerRow[], at: number): List<BrokerRow> => ({
   outcome: 'complete',
   rows,
   at,
@@ -98,7 +100,7 @@ test('every list is asked for at once, and all of them make a conclusion', async
       sessionId: 's1',
       conclusive: true,
       evidence: null,
-      lists: listKinds.map((list) => ({ list, outcome: 'complete', rows: 0, attempts: 1 })),
+      lists: bookKinds.map((list) => ({ list, outcome: 'complete', rows: 0, attempts: 1 })),
     },
   ]);
 });
@@ -115,6 +117,40 @@ test('a failed list has a verdict of its own, is asked for again alone, and neve
   await answer();
   expect(concluded()).toHaveLength(1);
   expect(concluded()[0]?.lists.find(({ list }) => list === 'positions')).toMatchObject({ attempts: 2 });
+});
+
+test('the account is asked for beside the books, which are weighed without it', async () => {
+  const { send, open, answer, clock, heard, concluded, actor } = bench();
+  const verdict = () => actor.getSnapshot().context.lists.account;
+  send(start);
+  const all = open.splice(0);
+  const asked = all.find(({ list }) => list === 'account');
+  for (const { give } of all.filter((each) => each !== asked)) give(complete([], noon));
+  await settled();
+  expect(concluded()).toMatchObject([{ conclusive: true }]);
+  expect(verdict()).toMatchObject({ outcome: 'asking', at: null });
+  asked?.give(failed('timeout'));
+  await settled();
+  expect(verdict()).toMatchObject({ outcome: 'failed', reason: 'timeout', rows: 0, attempts: 1 });
+  expect(actor.getSnapshot().hasTag('reconciled')).toBe(true);
+  // Told once, however often it fails; rounds of the books leave its verdict alone.
+  for (let attempt = 2; attempt < 8; attempt += 1) {
+    clock.advance(60_000);
+    await answer({ account: failed('timeout') });
+  }
+  expect(heard.filter(({ type }) => type === 'reconciliation.faltered')).toHaveLength(1);
+  expect(verdict().outcome).toBe('failed');
+  clock.advance(60_000);
+  const value = { account: 'DU1', key: 'NetLiquidation', value: '1', currency: 'USD', at: '' };
+  await answer({ account: complete([value], clock.now()) });
+  expect(verdict()).toMatchObject({ outcome: 'complete', reason: null, rows: 1 });
+  expect(concluded().at(-1)).toMatchObject({ conclusive: true, positions: [] });
+  clock.advance(30_000);
+  await answer({ account: failed('322') });
+  expect(verdict()).toMatchObject({ outcome: 'failed', reason: '322', attempts: 1 });
+  expect(heard.filter(({ type }) => type === 'reconciliation.faltered')).toHaveLength(2);
+  send({ type: 'reconciliation.stop' });
+  expect(verdict()).toMatchObject({ outcome: 'asking', attempts: 0 });
 });
 
 test('an answer that breaks down is a failure like any other', async () => {

@@ -23,8 +23,9 @@ function shortPath(name: CountedName, whole: string): string {
     case 'runtime':
       return whole.replace(/^.*phase\.([A-Za-z.]+).*$/, '$1');
     case 'reconciliation':
-      if (!whole.startsWith('gathering')) return last;
-      return whole.includes('.failed') ? 'failing' : 'gathering';
+      // `books.<state>+account.<state>`: the tables name the state of the books
+      if (!whole.includes('gathering')) return whole.replace(/^books\.(?:\w+\.)?(\w+)\+.*$/, '$1');
+      return whole.replace(/\+account\.\w+$/, '').includes('.failed') ? 'failing' : 'gathering';
     case 'tws':
       return last;
     default:

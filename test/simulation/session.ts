@@ -3,6 +3,7 @@ import { fromCallback, fromPromise } from 'xstate';
 import type { AskedList, ListKind } from '../../machines/reconciliation.machine.ts';
 import type { SessionCommand, SessionInput, SessionReport } from '../../machines/tws.machine.ts';
 import type {
+  AccountValue,
   BrokerFact,
   CancelOrder,
   OrderNoteDisposition,
@@ -29,7 +30,7 @@ export interface SessionOptions {
 interface Question {
   readonly list: ListName;
   readonly id: number;
-  readonly rows: BrokerFact[];
+  readonly rows: (BrokerFact | AccountValue)[];
   isSpoiled: boolean;
   finish(answer: ListAnswer): void;
 }
@@ -46,7 +47,7 @@ const slowPacing: PacingOptions = {
   reserved: { cancel: 1, order: 0, control: 1, data: 0 },
 };
 
-const rowKinds: Readonly<Record<ListName, BrokerFact['type']>> = {
+const rowKinds: Readonly<Record<Exclude<ListName, 'account'>, BrokerFact['type']>> = {
   openOrders: 'broker.orderSeen',
   completedOrders: 'broker.completedSeen',
   positions: 'broker.positionSeen',
@@ -67,10 +68,15 @@ export function createSessions(options: SessionOptions) {
   function hearList(word: TwsWord): void {
     if (word.kind === 'fact') {
       for (const question of questions.values()) {
-        if (word.fact.type !== rowKinds[question.list]) continue;
+        if (question.list === 'account' || word.fact.type !== rowKinds[question.list]) continue;
         if (question.list !== 'executions' || word.question === question.id)
           question.rows.push({ ...word.fact, at: clock.now() });
       }
+      return;
+    }
+    if (word.kind === 'account') {
+      const question = questions.get('account');
+      if (question?.id === word.question) question.rows.push(word.value);
       return;
     }
     if (word.kind !== 'listEnd' && word.kind !== 'listSpoiled') return;
@@ -82,8 +88,9 @@ export function createSessions(options: SessionOptions) {
     }
     // Ends without an id may be those of an earlier question that was given up.
     if (word.question !== question.id) return;
+    const isHollow = word.list === 'account' && question.rows.length === 0;
     question.finish(
-      question.isSpoiled
+      question.isSpoiled || isHollow
         ? { outcome: 'failed', reason: 'undecodable', at: clock.now() }
         : { outcome: 'complete', rows: question.rows, at: clock.now() },
     );

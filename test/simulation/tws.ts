@@ -2,7 +2,7 @@
  * A TWS without sockets: it knows sessions, order ids and the link to the exchange, and everything that can go wrong
  * between the exchange's word and the client's ear. Messages of one session come in order unless a fault says otherwise.
  */
-import type { BrokerFact, PlaceOrder, Snapshot, TwsCommand } from '../../machines/tws.ts';
+import type { AccountValue, BrokerFact, PlaceOrder, Snapshot, TwsCommand } from '../../machines/tws.ts';
 import type { VirtualClock } from '../../src/simulator/clock.ts';
 import type { BookOrder, Exchange, ExchangeEvent } from '../../src/simulator/model.ts';
 import { OrderIds } from '../../src/simulator/orderIds.ts';
@@ -19,11 +19,12 @@ import {
 } from './broker-words.ts';
 import type { Dice } from './dice.ts';
 
-export type ListName = 'openOrders' | 'executions' | 'completedOrders' | 'positions';
+export type ListName = 'openOrders' | 'executions' | 'completedOrders' | 'positions' | 'account';
 
 /** What a session hears. */
 export type TwsWord =
   | { readonly kind: 'fact'; readonly fact: BrokerFact; readonly question: number }
+  | { readonly kind: 'account'; readonly value: AccountValue; readonly question: number }
   | { readonly kind: 'listEnd'; readonly list: ListName; readonly question: number }
   | { readonly kind: 'listSpoiled'; readonly list: ListName }
   | { readonly kind: 'accounts'; readonly accounts: readonly string[] }
@@ -45,6 +46,7 @@ interface Line {
   isFrozen: boolean;
   /** when the newest message is due: later ones are not earlier */
   dueAt: number;
+  accountDueAt: number;
   readonly frozen: TwsWord[];
   subscribesPositions: boolean;
 }
@@ -78,7 +80,14 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
   function say(word: TwsWord, delayMs = 0): void {
     if (line === null || !line.isOpen) return;
     const to = line;
-    const latency = dice.between('latency', 0, 12);
+    // Words about the account stand beside all others: they take no draws from them, and hold none of them up.
+    const isAside = word.kind === 'account' || ('list' in word && word.list === 'account');
+    const latency = dice.between(isAside ? 'accountLatency' : 'latency', 0, 12);
+    if (isAside) {
+      to.accountDueAt = Math.max(to.accountDueAt, clock.now() + latency);
+      after(to.accountDueAt - clock.now(), () => arrive(to, word));
+      return;
+    }
     // A delayed message is overtaken by later ones; all others stay in their order.
     const due = delayMs > 0 ? clock.now() + delayMs : Math.max(to.dueAt, clock.now() + latency);
     if (delayMs === 0) to.dueAt = due;
@@ -232,6 +241,19 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
           .positions()
           .filter(({ position }) => position !== 0)
           .map((row) => () => sayFact(positionFact(row, at), question));
+      case 'account':
+        return exchange.accounts.flatMap((account) =>
+          book
+            .accountValues(account)
+            .map(({ key, value, currency }) => ({
+              account,
+              key,
+              value,
+              currency,
+              at: new Date(at).toISOString(),
+            }))
+            .map((value) => () => say({ kind: 'account', value, question })),
+        );
     }
   }
 
@@ -239,6 +261,10 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
     if (line === null || !line.isOpen) return;
     const rows = rowsOf(list, question, clock.now());
     if (list === 'positions') line.subscribesPositions = true;
+    if (list === 'account') {
+      answerAccount(rows, question);
+      return;
+    }
     if (dice.strikes('listEmpty')) {
       trace('fault', `the list of ${list} comes empty`);
       say({ kind: 'listEnd', list, question });
@@ -252,6 +278,15 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
     for (const row of rows) row();
     if (dice.strikes('listFailed')) say({ kind: 'listSpoiled', list });
     say({ kind: 'listEnd', list, question });
+  }
+
+  /** Whatever becomes of it: nothing but health may depend on it. */
+  function answerAccount(rows: readonly (() => void)[], question: number): void {
+    const fate = dice.between('account', 0, 19);
+    if (fate === 0) return;
+    if (fate === 1) say({ kind: 'listSpoiled', list: 'account' });
+    if (fate !== 2) for (const row of rows) row();
+    say({ kind: 'listEnd', list: 'account', question });
   }
 
   function cutOff(): void {
@@ -278,6 +313,7 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
         isOpen: true,
         isFrozen: false,
         dueAt: clock.now(),
+        accountDueAt: clock.now(),
         frozen: [],
         subscribesPositions: false,
       };
@@ -323,7 +359,8 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
     },
     ask(client: Client, list: ListName, question: number): void {
       if (line?.client !== client) return;
-      const slow = dice.strikes('listSlow') ? dice.between('listSlow', 500, 12_000) : 1;
+      const isSlow = list !== 'account' && dice.strikes('listSlow');
+      const slow = isSlow ? dice.between('listSlow', 500, 12_000) : 1;
       const to = line;
       after(slow, () => {
         if (line === to) answer(list, question);
@@ -380,7 +417,7 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
   };
 }
 export type Tws = ReturnType<typeof createTws>;
-export type ListAnswer = Snapshot<BrokerFact>;
+export type ListAnswer = Snapshot<BrokerFact | AccountValue>;
 
 const everything = {
   clientId: 0,
