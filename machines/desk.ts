@@ -2,12 +2,12 @@
  * What the desk does, as functions of its book: each takes a command or a fact and says what is to happen, in order.
  * The machine in desk.machine.ts runs them.
  */
-import { compare, type Decimal, isZero } from './decimal.ts';
+import { compare, isZero } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
+import type { GateQuestion } from './gate.ts';
 import { lostBelow, type OrderIndex, orderKey } from './identity.ts';
 import { type Lookup, lookUp, put, remove } from './lookup.ts';
-import type { Mark } from './market.ts';
 import {
   applyFact,
   effectiveChange,
@@ -22,11 +22,7 @@ import type { OrderEvent, OrderReport, SessionLost } from './order-words.ts';
 import type { BrokerFact, BrokerOrderIds, DispatchFact, TwsCommand } from './tws.ts';
 
 /** One order of a submission, with what the caller knows of its market. */
-export interface Submission {
-  readonly ticket: OrderTicket;
-  readonly mark: Mark | null;
-  readonly multiplier: Decimal | null;
-}
+export type Submission = GateQuestion;
 
 /** A fact and the order that it led to, to be made durable together. */
 export interface OrderRecord {

@@ -14,6 +14,7 @@ import {
 } from './gate.ts';
 import type { PositionRow } from './ledger.ts';
 import type { Order, Reason, Side } from './order.ts';
+import { withNumber } from './sameness.ts';
 
 export type TradingState = 'open' | 'reducing' | 'halted';
 export interface LatchedReason extends Reason {
@@ -105,7 +106,14 @@ export const gateMachine = setup({
   actions: {
     judge: enqueueActions(({ context, event, enqueue }, params: { isReducing: boolean }) => {
       const { requestId, questions, replaces, preview, at } = event as Review;
-      const reasons = review(context, questions, at, { isReducing: params.isReducing, replaces });
+      const numbers = questions.reduce(
+        (known, { ticket, conId }) =>
+          conId ? withNumber(known, { instrument: ticket.instrument, contract: { conId } }) : known,
+        context.numbers,
+      );
+      enqueue.assign({ numbers });
+      const book = { ...context, numbers };
+      const reasons = review(book, questions, at, { isReducing: params.isReducing, replaces });
       const approved = reasons.length === 0;
       if (approved && !preview) {
         const reserved = questions.map(({ ticket }) => {
@@ -144,11 +152,12 @@ export const gateMachine = setup({
     followOrder: assign(({ context, event }) => {
       const { order } = event as Extract<GateEvent, { type: 'gate.orderNoted' }>;
       const exposure = exposureOf(order);
+      const numbers = withNumber(context.numbers, order);
       if (!isClosed(order) && !isZero(exposure.remaining)) {
-        return { exposures: { ...context.exposures, [order.clientOrderId]: exposure } };
+        return { numbers, exposures: { ...context.exposures, [order.clientOrderId]: exposure } };
       }
       const { [order.clientOrderId]: _, ...exposures } = context.exposures;
-      return { exposures };
+      return { numbers, exposures };
     }),
     releaseExposure: assign(({ context, event }) => {
       const gone = new Set((event as Extract<GateEvent, { type: 'gate.release' }>).clientOrderIds);
@@ -159,7 +168,10 @@ export const gateMachine = setup({
     followPosition: assign(({ context, event }) => {
       const { position } = event as Extract<GateEvent, { type: 'gate.positionNoted' }>;
       const key = positionKey(position.account, position.instrument);
-      return { positions: { ...context.positions, [key]: add(position.quantity, '0') } };
+      return {
+        numbers: withNumber(context.numbers, position),
+        positions: { ...context.positions, [key]: add(position.quantity, '0') },
+      };
     }),
     followPnl: assign(({ context, event }) => {
       const { account, daily } = event as Extract<GateEvent, { type: 'gate.pnlNoted' }>;
@@ -210,6 +222,7 @@ export const gateMachine = setup({
     recent: [],
     dailyPnl: {},
     uncertain: [],
+    numbers: {},
     reasons: input.latched.reasons,
     wakeAs: input.latched.state,
   }),

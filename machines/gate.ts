@@ -15,6 +15,7 @@ import {
 import { fillable } from './incarnation.ts';
 import type { Mark } from './market.ts';
 import type { Order, OrderTicket, OrderType, Reason, Side } from './order.ts';
+import { type ContractNumbers, identityOf, isSameInstrument } from './sameness.ts';
 
 export interface GateLimits {
   /** units of the instrument; `"0"` = no limit, here and below */
@@ -58,6 +59,8 @@ export interface GateQuestion {
   readonly mark: Mark | null;
   /** units of currency per point and contract; null: not known */
   readonly multiplier: Decimal | null;
+  /** TWS's number of the contract, where it had to be asked for */
+  readonly conId?: number | null;
 }
 
 /** What an open order may still do to a position. */
@@ -86,6 +89,8 @@ export interface GateBook {
   readonly dailyPnl: Readonly<Record<string, Decimal>>;
   /** `account|instrument` of positions on which the broker's books and ours differ */
   readonly uncertain: readonly string[];
+  /** what is known of which names mean the same */
+  readonly numbers: ContractNumbers;
 }
 
 export const positionKey = (account: string, instrument: string): string => `${account}|${instrument}`;
@@ -254,7 +259,7 @@ function reviewPosition(
     denials.push(denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass'));
   }
   if (
-    book.uncertain.includes(positionKey(ticket.account, ticket.instrument)) &&
+    isUncertain(book, ticket) &&
     ticket.parentClientOrderId === undefined &&
     !reduces(book, ticket, options.replaces)
   ) {
@@ -266,7 +271,7 @@ function reviewPosition(
     );
   }
   if (ticket.parentClientOrderId !== undefined || !isLimited(maxPositionNotional)) return denials;
-  const held = book.positions[positionKey(ticket.account, ticket.instrument)] ?? '0';
+  const held = heldIn(book, ticket);
   const sameSide = add(openQuantity(book, ticket, ticket.side, options.replaces), ticket.quantity);
   const after = ticket.side === 'buy' ? add(held, sameSide) : subtract(held, sameSide);
   const grows = compare(absolute(after), absolute(held)) > 0;
@@ -282,9 +287,36 @@ function reviewPosition(
   return denials;
 }
 
+type Held = Pick<OrderTicket, 'account' | 'instrument'> & Partial<Pick<OrderTicket, 'contract'>>;
+
+/** Tells of names whether they mean this instrument. */
+function sameAs(book: GateBook, named: Omit<Held, 'account'>): (instrument: string) => boolean {
+  const identity = identityOf(book.numbers, named);
+  return (instrument) =>
+    instrument === named.instrument || isSameInstrument(identity, identityOf(book.numbers, { instrument }));
+}
+
+/** The signed quantity held, under whatever name. */
+function heldIn(book: GateBook, held: Held): Decimal {
+  const prefix = positionKey(held.account, '');
+  const isIt = sameAs(book, held);
+  return Object.entries(book.positions).reduce(
+    (sum, [key, quantity]) =>
+      key.startsWith(prefix) && isIt(key.slice(prefix.length)) ? add(sum, quantity) : sum,
+    '0',
+  );
+}
+
+function isUncertain(book: GateBook, held: Held): boolean {
+  if (book.uncertain.length === 0) return false;
+  const prefix = positionKey(held.account, '');
+  const isIt = sameAs(book, held);
+  return book.uncertain.some((key) => key.startsWith(prefix) && isIt(key.slice(prefix.length)));
+}
+
 /** Whether the order, with all open ones of its side, cannot do more than close the position. */
 export function reduces(book: GateBook, ticket: OrderTicket, replaces: string | null): boolean {
-  const held = book.positions[positionKey(ticket.account, ticket.instrument)] ?? '0';
+  const held = heldIn(book, ticket);
   const closes = ticket.side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0;
   const sameSide = add(openQuantity(book, ticket, ticket.side, replaces), ticket.quantity);
   return closes && compare(sameSide, absolute(held)) <= 0;
@@ -292,9 +324,10 @@ export function reduces(book: GateBook, ticket: OrderTicket, replaces: string | 
 
 function openQuantity(book: GateBook, ticket: OrderTicket, side: Side, replaces: string | null): Decimal {
   let open = '0';
+  const isOfTicket = sameAs(book, ticket);
   for (const [id, exposure] of Object.entries(book.exposures)) {
     if (exposure.contingent || exposure.side !== side) continue;
-    if (exposure.account !== ticket.account || exposure.instrument !== ticket.instrument) continue;
+    if (exposure.account !== ticket.account || !isOfTicket(exposure.instrument)) continue;
     open = add(open, id === replaces ? exposure.beside : exposure.remaining);
   }
   return open;
@@ -314,11 +347,12 @@ export function reversals(
   instrument: string,
   side: Side,
 ): readonly string[] {
-  const held = book.positions[positionKey(account, instrument)] ?? '0';
+  const held = heldIn(book, { account, instrument });
+  const isIt = sameAs(book, { instrument });
   const closable = larger(side === 'sell' ? held : negate(held), '0');
   return Object.entries(book.exposures).flatMap(([id, exposure]) =>
     exposure.account === account &&
-    exposure.instrument === instrument &&
+    isIt(exposure.instrument) &&
     exposure.side === side &&
     compare(exposure.remaining, closable) > 0
       ? [id]

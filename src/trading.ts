@@ -60,17 +60,37 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const multiplier = knownMultiplier(contract);
     const mark = runtime.market.mark(instrument);
     const isWaiting = mark === null && (markless.get(instrument) ?? 0) < now();
-    if (multiplier !== null && !isWaiting) return { mark, multiplier };
+    // One derivative has many names: which position it is tells its number alone.
+    const isNamed = multiplier !== null && (isUnmultiplied(contract) || isNumbered(contract, instrument));
+    if (isNamed && !isWaiting) return { mark, multiplier };
     return (async () => {
       const [found] = await Promise.all([
-        multiplier ?? multiplierOf(contract),
+        isNamed ? { multiplier } : termsOf(contract, multiplier),
         isWaiting ? runtime.market.firstQuote(instrument, firstMarkMs) : undefined,
       ]);
       const late = runtime.market.mark(instrument);
       if (late === null) markless.set(instrument, now() + noMarkMemoryMs);
       else markless.delete(instrument);
-      return { mark: late, multiplier: found };
+      return { mark: late, ...found };
     })();
+  }
+
+  const isNumbered = ({ conId, secType }: Contract, instrument: string): boolean =>
+    secType === 'BAG' ||
+    conId !== undefined ||
+    Object.hasOwn(runtime.child('gate').getSnapshot().context.numbers, instrument);
+
+  async function termsOf(
+    contract: Contract,
+    given: string | null,
+  ): Promise<Pick<Submission, 'multiplier' | 'conId'>> {
+    const multiplier = given ?? (await multiplierOf(contract));
+    if (contract.secType === 'BAG' || contract.conId !== undefined) return { multiplier };
+    const found = await runtime.market.contracts(contract);
+    // A name that several contracts have is none of them.
+    const numbers = new Set('failed' in found ? [] : found.map((each) => each.contract.conId));
+    const [conId] = numbers;
+    return { multiplier, conId: numbers.size === 1 ? (conId ?? null) : null };
   }
 
   async function multiplierOf(contract: Contract): Promise<string | null> {
@@ -394,10 +414,12 @@ function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
   return all.map((ticket, index) => ({ ...ticket, transmit: index === all.length - 1 }));
 }
 
+const isUnmultiplied = ({ secType }: Contract): boolean => secType !== undefined && unmultiplied.has(secType);
+
 function knownMultiplier(contract: Contract): string | null {
-  const { multiplier, secType } = contract;
+  const { multiplier } = contract;
   if (multiplier && Number(multiplier) > 0) return add(multiplier, '0');
-  return unmultiplied.has(secType ?? 'STK') && contract.secType !== undefined ? '1' : null;
+  return isUnmultiplied(contract) ? '1' : null;
 }
 
 function nextRecord(runtime: Runtime, isIt: (record: { readonly event: string }) => boolean): Promise<void> {

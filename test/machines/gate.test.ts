@@ -10,6 +10,7 @@ import {
 } from '../../machines/gate.machine.ts';
 import { type GateLimits, referencePrice } from '../../machines/gate.ts';
 import type { Incarnation } from '../../machines/incarnation.ts';
+import type { Contract } from '../../machines/instrument.ts';
 import type { Mark } from '../../machines/market.ts';
 import type { Order, OrderTicket } from '../../machines/order.ts';
 import { matrix, stoppedClock } from './matrix.ts';
@@ -25,12 +26,12 @@ const unlimited: GateLimits = {
   maxDailyLoss: '0',
 };
 const mark: Mark = { bid: 187, ask: 187.02, last: 187.01, close: 186, at };
-const position = (quantity: string): GateEvent => ({
+const position = (quantity: string, contract: Contract = {}): GateEvent => ({
   type: 'gate.positionNoted',
   position: {
     account: 'DU1234567',
     instrument: 'AAPL',
-    contract: {},
+    contract,
     quantity,
     averageCost: null,
     marketPrice: null,
@@ -77,6 +78,7 @@ function startGate(
         readonly mark?: Mark | null;
         readonly at?: number;
         readonly multiplier?: string | null;
+        readonly conId?: number;
       } = {},
     ) {
       requests += 1;
@@ -85,6 +87,7 @@ function startGate(
         ticket: ticket({ clientOrderId: requestId, ...change }),
         mark: options.mark === undefined ? mark : options.mark,
         multiplier: options.multiplier === undefined ? '1' : options.multiplier,
+        ...(options.conId === undefined ? {} : { conId: options.conId }),
       };
       gate.send({
         type: 'gate.review',
@@ -224,6 +227,42 @@ test.each([
   expect(gate.judge({ account })).toEqual([]);
   gate.send({ type: 'gate.accountsNoted', accounts: ['DU1234567'] });
   expect(gate.judge({ account })).toEqual(['account-unknown']);
+});
+
+test('one position is one position, whatever a client calls it', () => {
+  const gate = startGate({ maxPositionNotional: '3000' });
+  const conId = 265598;
+  gate.send(position('10', { conId }));
+  const names = [
+    { instrument: 'AAPL' },
+    { instrument: 'AAPL@NASDAQ', contract: { symbol: 'AAPL', secType: 'STK', exchange: 'NASDAQ' } },
+    { instrument: `CONID:${conId}`, contract: { conId } },
+    { instrument: `CONID:${conId}@ARCA`, contract: { conId, exchange: 'ARCA' } },
+  ];
+  for (const name of names) expect(gate.judge({ ...name, quantity: '7' })).toEqual(['position-notional']);
+  // Open orders under another name count as well.
+  expect(gate.judge({ ...names[1], clientOrderId: 'first', quantity: '4' })).toEqual([]);
+  for (const name of names) expect(gate.judge({ ...name, quantity: '3' })).toEqual(['position-notional']);
+  for (const name of names) {
+    gate.send({ type: 'gate.reduce', reason: { code: 'operator', message: '' }, at });
+    expect(gate.judge({ ...name, clientOrderId: 'exit', side: 'sell', quantity: '10' })).toEqual([]);
+    gate.send({ type: 'gate.release', clientOrderIds: ['exit'] });
+  }
+  for (const instrument of ['AAPL/EUR', 'MSFT', 'CONID:1', 'constructor'])
+    expect(gate.judge({ instrument, side: 'sell' })).toEqual(['not-reducing']);
+});
+
+test('a derivative is known by its number under every name that TWS has told it for', () => {
+  const gate = startGate({ maxPositionNotional: '3000' });
+  const future = { symbol: 'ES', secType: 'FUT', exchange: 'CME', currency: 'USD' };
+  const [first, second] = ['FUT:ESZ6@CME', 'FUT:ES 202612@CME'].map((instrument) => ({
+    instrument,
+    contract: future,
+  }));
+  expect(gate.judge({ ...first, clientOrderId: 'first', quantity: '10' }, { conId: 5 })).toEqual([]);
+  expect(gate.judge({ ...second, clientOrderId: 'other', quantity: '10' }, { conId: 6 })).toEqual([]);
+  gate.send({ type: 'gate.release', clientOrderIds: ['other'] });
+  expect(gate.judge({ ...second, quantity: '10' }, { conId: 5 })).toEqual(['position-notional']);
 });
 
 test('what cannot be valued is refused when value is limited', () => {
