@@ -37,7 +37,8 @@ export function alarmsOf(before: Order, fact: OrderFact, after: Order): readonly
     });
   }
   if (fact.type === 'order.filled') {
-    if (isClosed(before)) {
+    // One that explains what the broker had stated is no news.
+    if (isClosed(before) && after.filledQuantity !== before.filledQuantity) {
       alarms.push({ alert: 'order.filledLate', detail: { ...figures(after), fill: fact.fill } });
     }
     if (isOverfilled(after)) {

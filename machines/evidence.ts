@@ -2,7 +2,7 @@
  * What the broker's words mean for one order: each broker fact, weighed against what the order is, becomes the order
  * facts that are news, none when it says what we know. No error code ends an order here by itself.
  */
-import { add, compare, isZero, subtract } from './decimal.ts';
+import { add, compare, equals, isZero, subtract } from './decimal.ts';
 import { filledUnder, incarnationsOf, liveIncarnations } from './incarnation.ts';
 import {
   applyFact,
@@ -78,7 +78,8 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
         larger.length > 0 ? { ...larger.reduce(applyFact, now), state: 'working' } : now;
       if (isTakenBack(now, fact)) return [...seen, stamp({ type: 'order.cancelled', reason: takenBack })];
       const smaller = fact.status === 'filled' ? shrunk(now, permId, fact.filled).map(stamp) : [];
-      return [...seen, ...larger, ...smaller, ...ending(reopened, permId, fact.status, reason).map(stamp)];
+      const ended = ending(reopened, permId, fact.status, reason).map(stamp);
+      return [...seen, ...larger, ...smaller, ...cutShort(now, fact).map(stamp), ...ended];
     }
     case 'broker.executed':
       return executed(order, fact).map(stamp);
@@ -198,7 +199,7 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
   if (isClosed(order) || status === 'cancelled' || status === 'filled' || status === 'inactive') return [];
   // An older one beside it has the terms from before the change.
   const newest = incarnationsOf(order).at(-1);
-  if (newest && permId !== '0' && newest.permId !== permId) return [];
+  if (newest && permId !== '0' && newest.permId !== permId) return olderSized(order, permId, terms);
   const echoed: Partial<OrderTerms> = Object.fromEntries(
     changeable.flatMap((name) => {
       const value = terms[name];
@@ -218,6 +219,14 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
     return order.state === 'inDoubt' ? [{ type: 'order.modifyRejected', reason: lost }] : [];
   }
   return Object.keys(different).length > 0 ? [{ type: 'order.modified', terms: different }] : [];
+}
+
+/** An older one was changed elsewhere: what it may still fill counts as well. */
+function olderSized(order: Order, permId: string, { quantity }: BrokerOrderTerms): News[] {
+  const known = incarnationsOf(order).find((each) => each.permId === permId);
+  if (known?.state !== 'live' || equals(known.quantity ?? order.quantity, quantity)) return [];
+  const held = heldBecause(order);
+  return [{ type: 'order.accepted', permId, alive: true, contract: null, heldBecause: held, quantity }];
 }
 
 /**
@@ -254,6 +263,31 @@ function shrunk(order: Order, permId: string, filled: string | null): News[] {
   return isExplained && compare(filled, order.quantity) < 0
     ? [{ type: 'order.modified', terms: { quantity: filled } }]
     : [];
+}
+
+const statable: ReadonlySet<Order['state']> = new Set([
+  'submitting',
+  'working',
+  'modifying',
+  'cancelling',
+  'inDoubt',
+  'cancelled',
+  'expired',
+]);
+const isCorrected = ({ busted = [], fills }: Order): boolean =>
+  busted.length > 0 || fills.some(({ execId }) => executionRevision(execId) > 1);
+
+/**
+ * What a broker order had filled before it ended: the lists tell it also when they hold its executions no more. Whether
+ * the figure is from before a correction nobody can tell.
+ */
+function cutShort(
+  order: Order,
+  { ids, status, filled }: Extract<BrokerFact, { type: 'broker.completedSeen' }>,
+): News[] {
+  if (status === 'filled' || !statable.has(order.state) || isCorrected(order)) return [];
+  const stated = beyondKnown(order, ids.permId, filled);
+  return stated === null ? [] : [{ type: 'order.filledAsStated', filled: stated, averagePrice: null }];
 }
 
 /** An openOrder cannot say why an order is held: as Inactive it ends only what was refused before. */

@@ -3,7 +3,7 @@
  * old order live beside the new one, both under the same order id. The order has ended when all of them have.
  */
 import { add, compare, type Decimal, larger, subtract } from './decimal.ts';
-import { isFullyFilled, type Order } from './order.ts';
+import { isFullyFilled, type Order, type OrderFact } from './order.ts';
 
 /** `replaced`: gone from the broker's complete lists, with a newer one in its place */
 export type IncarnationState = 'live' | 'filled' | 'cancelled' | 'inactive' | 'replaced';
@@ -14,6 +14,8 @@ export interface Incarnation {
   /** its size, of one that a newer has followed; absent: that of the order */
   readonly quantity?: Decimal;
 }
+
+type Accepted = Pick<Extract<OrderFact, { type: 'order.accepted' }>, 'permId' | 'alive' | 'quantity'>;
 
 export const incarnationsOf = (order: Pick<Order, 'incarnations'>): readonly Incarnation[] =>
   order.incarnations ?? [];
@@ -65,16 +67,16 @@ export const hasSurvivor = (order: Order): boolean =>
 /** With one more, live; `quantity`: what the order was for until now. A known one comes alive again when the broker says so. */
 export function withIncarnation(
   incarnations: readonly Incarnation[],
-  permId: string,
-  isAlive: boolean,
+  { permId, alive, quantity: own }: Accepted,
   quantity: Decimal,
 ): readonly Incarnation[] {
   if (permId === '0') return incarnations;
   // The size of a former one is that of before the change which the newer carries.
   if (!incarnations.some((known) => known.permId === permId))
     return [...incarnations.map((each) => ({ quantity, ...each })), { permId, state: 'live' }];
-  return isAlive
-    ? incarnations.map((each) => (each.permId === permId ? { ...each, state: 'live' } : each))
+  const size = own === undefined ? {} : { quantity: own };
+  return alive
+    ? incarnations.map((each) => (each.permId === permId ? { ...each, ...size, state: 'live' } : each))
     : incarnations;
 }
 

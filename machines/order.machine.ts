@@ -384,6 +384,7 @@ export const orderMachine = setup({
       },
       on: {
         'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.filledAsStated': fillingFurther,
         'order.filled': fillingOrWorking,
         'order.modified': { target: 'working', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },
@@ -552,6 +553,7 @@ export const orderMachine = setup({
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'cancelled' } },
       on: {
+        'order.filledAsStated': fillingFurther,
         'order.filled': fillingFurther,
         'order.expired': { target: 'expired', actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
@@ -564,6 +566,7 @@ export const orderMachine = setup({
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'expired' } },
       on: {
+        'order.filledAsStated': fillingFurther,
         'order.filled': fillingFurther,
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },

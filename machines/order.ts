@@ -195,6 +195,8 @@ export type OrderFact = OrderFactBase &
         readonly alive: boolean;
         readonly contract: Contract | null;
         readonly heldBecause: string;
+        /** of one that a newer has followed: its size, when it is another than we knew */
+        readonly quantity?: Decimal;
       }
     /** one of several broker orders has ended, others live */
     | {
@@ -388,7 +390,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
         ...free,
         ...(fact.heldBecause ? { heldBecause: fact.heldBecause } : {}),
         permIds,
-        incarnations: withIncarnation(order.incarnations ?? [], fact.permId, fact.alive, order.quantity),
+        incarnations: withIncarnation(order.incarnations ?? [], fact, order.quantity),
         contract: fact.contract ? { ...order.contract, ...fact.contract } : order.contract,
         reason: fact.alive ? null : order.reason,
       };

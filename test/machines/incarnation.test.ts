@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { add, compare } from '../../machines/decimal.ts';
 import { isClosed } from '../../machines/evidence.ts';
-import { hasSurvivor, incarnationsOf, liveIncarnations } from '../../machines/incarnation.ts';
+import { fillable, hasSurvivor, incarnationsOf, liveIncarnations } from '../../machines/incarnation.ts';
 import type { OrderEvent } from '../../machines/order-words.ts';
 import { at, executed, fact, ids, orderAfter, orderSeen, startOrder, statusSeen, ticket } from './orders.ts';
 
@@ -177,26 +177,50 @@ test('a refused id is renewed once; words about the former number are ignored', 
   expect(placed.at(-1)).toBe(1500);
 });
 
+const completed = (word: 'filled' | 'cancelled', id: string, filled: string): OrderEvent => ({
+  type: 'broker.completedSeen',
+  at,
+  ids: { ...ids, permId: id },
+  status: word,
+  filled,
+  completedAt: '2026-11-20T15:00:00.000Z',
+  terms: (orderSeen('filled') as Extract<OrderEvent, { type: 'broker.orderSeen' }>).terms,
+  text: '',
+});
+
 test('a bust of one of two live orders leaves the other at work', () => {
-  const completed = (id: string, filled: string): OrderEvent => ({
-    type: 'broker.completedSeen',
-    at,
-    ids: { ...ids, permId: id },
-    status: 'filled',
-    filled,
-    completedAt: '2026-11-20T15:00:00.000Z',
-    terms: (orderSeen('filled') as Extract<OrderEvent, { type: 'broker.orderSeen' }>).terms,
-    text: '',
-  });
   const order = live(
     orderSeen('working', {}, '700'),
     orderSeen('working', {}, '701'),
     executed('x.01', '10', '187.19', '700'),
     status('filled')('700'),
     executed('x.02', '0', '187.19', '700'),
-    completed('700', '0'),
+    completed('filled', '700', '0'),
   );
   expect(order.view()).toMatchObject({ state: 'working', filledQuantity: '0', busted: ['x.02'] });
   order.send(status('cancelled')('701'));
   expect(order.view().state).toBe('cancelled');
+});
+
+test('the size that the broker tells of an older one is what it may still fill', () => {
+  const order = live(orderSeen('working', {}, '700'), orderSeen('working', {}, '701'));
+  order.send(orderSeen('working', { quantity: '25' }, '700'));
+  expect(fillable(order.view())).toEqual({ newest: '10', older: '25' });
+  const { version } = order.view();
+  order.send(orderSeen('working', { quantity: '25' }, '700'));
+  expect(order.view()).toMatchObject({ version, quantity: '10' });
+});
+
+test('what the completed orders state of an order that was cut short counts, and its executions once', () => {
+  const order = live(orderSeen('working', {}, '700'), completed('cancelled', '700', '4'));
+  const late = () =>
+    order.heard.filter((each) => each.type === 'order.alerted' && each.alert === 'order.filledLate').length;
+  expect(order.view()).toMatchObject({ state: 'cancelled', filledQuantity: '4', fills: [] });
+  order.send(completed('cancelled', '700', '4'));
+  order.send(executed('x.01', '4', '187.19', '700'));
+  expect(order.view()).toMatchObject({ state: 'cancelled', filledQuantity: '4' });
+  expect(late()).toBe(0);
+  order.send(executed('y.01', '1', '187.19', '700'));
+  expect(order.view()).toMatchObject({ state: 'cancelled', filledQuantity: '5' });
+  expect(late()).toBe(1);
 });

@@ -1,4 +1,4 @@
-import { equals, toDecimal } from '../../../machines/decimal.ts';
+import { compare, equals, toDecimal } from '../../../machines/decimal.ts';
 import { isClosed } from '../../../machines/evidence.ts';
 import { executionFamily } from '../../../machines/order.ts';
 import type { BookOrder } from '../../../src/simulator/model.ts';
@@ -42,21 +42,28 @@ export const booksAgree: Checker = {
         if (!equals(order.limitPrice, toDecimal(limit) ?? '0'))
           yield `${clientOrderId} is limited at ${order.limitPrice}, the book says ${limit}`;
       }
-      // Of an order that lived through midnight TWS lists only what it did since.
-      const isUnlisted = [...history.executions.values()].some(
-        ({ permId, time, execId }) =>
+      // Of an order that lived through midnight TWS lists only what it did since, until it ends and its total is told.
+      const executions = [...history.executions.values()].filter(({ permId }) =>
+        permIds.includes(String(permId)),
+      );
+      const isUnlisted = executions.some(
+        ({ time, execId }) =>
           time < dayStart &&
-          permIds.includes(String(permId)) &&
           !order.fills.some((fill) => executionFamily(fill.execId) === executionFamily(execId)),
       );
-      if (isUnlisted) continue;
+      const isTold = ends.every((end) => end !== null && end >= dayStart);
+      const isCorrected = executions.some(({ execId }) => !/\.01$/.test(execId));
+      if (isUnlisted && (!isTold || isCorrected)) continue;
       const filled = permIds.reduce((sum, permId) => sum + (known.get(permId)?.filled ?? 0), 0);
       if (!equals(order.filledQuantity, toDecimal(filled) ?? '0'))
         yield `${clientOrderId} has filled ${order.filledQuantity}, the book says ${filled}`;
       if (permIds.length > 0) {
-        // Of two live orders under one number one may be filled while the other works on.
+        // Two live orders under one number fill one order of ours together.
         const isWhole =
-          inBook.length === 0 && permIds.some((permId) => known.get(permId)?.status === 'Filled');
+          inBook.length === 0 &&
+          (permIds.length === 1
+            ? known.get(permIds[0] ?? '')?.status === 'Filled'
+            : compare(order.filledQuantity, order.quantity) >= 0);
         const isBusted =
           (order.busted ?? []).length > 0 || order.fills.some(({ execId }) => !/\.01$/.test(execId));
         if (isWhole && !isBusted && state !== 'filled')
