@@ -166,7 +166,10 @@ function reviewOne(
   const { limits } = book;
   const denials: Denial[] = [];
   if (book.accounts.length > 0 && !book.accounts.includes(ticket.account)) {
-    denials.push(denial('account-unknown', 'the account is not one of this TWS login'));
+    const known = book.accounts.join(', ');
+    denials.push(
+      denial('account-unknown', `${ticket.account} is not an account of this TWS login (${known})`),
+    );
   }
   if (book.tradingMode === 'paper' && !ticket.account.startsWith('D')) {
     denials.push(

@@ -1,6 +1,6 @@
 /** Account values, portfolio and profit and loss: one stream of account updates, as TWS allows no second one. */
 import { EventName } from '@stoqey/ib';
-import type { Decimal } from '../../machines/decimal.ts';
+import { type Decimal, round } from '../../machines/decimal.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { AccountValue } from '../../machines/tws.ts';
 import { decimalOf, toContract } from './translate.ts';
@@ -47,6 +47,12 @@ export interface Account {
 /** What the summary tells of the accounts beyond the first. */
 const summaryTags =
   'NetLiquidation,TotalCashValue,SettledCash,BuyingPower,EquityWithLoanValue,GrossPositionValue,InitMarginReq,MaintMarginReq,AvailableFunds,ExcessLiquidity';
+
+/** Sums of money come as binary doubles, with the dust of their additions (`-1.9099999999998545`). */
+const amountOf = (value: number | undefined | null): Decimal | null => {
+  const amount = decimalOf(value);
+  return amount === null ? null : round(amount, 8);
+};
 
 export function createAccount(nextId: () => number): Account {
   const valueListeners = new Set<(value: AccountValue) => void>();
@@ -112,10 +118,10 @@ export function createAccount(nextId: () => number): Account {
             contract: toContract(contract),
             quantity: decimalOf(position) ?? '0',
             marketPrice: decimalOf(marketPrice),
-            marketValue: decimalOf(marketValue),
+            marketValue: amountOf(marketValue),
             averageCost: decimalOf(averageCost),
-            unrealizedPnl: decimalOf(unrealized),
-            realizedPnl: decimalOf(realized),
+            unrealizedPnl: amountOf(unrealized),
+            realizedPnl: amountOf(realized),
             at: connection.readAt,
           };
           for (const listener of portfolioListeners) listener(row);
@@ -126,9 +132,9 @@ export function createAccount(nextId: () => number): Account {
         if (account === undefined) return;
         const row: PnlRow = {
           account,
-          daily: decimalOf(daily),
-          unrealized: decimalOf(unrealized),
-          realized: decimalOf(realized),
+          daily: amountOf(daily),
+          unrealized: amountOf(unrealized),
+          realized: amountOf(realized),
           at: connection.readAt,
         };
         for (const listener of pnlListeners) listener(row);
