@@ -6,7 +6,8 @@ import { checkOf } from './validation.ts';
 
 const closed = { additionalProperties: false } as const;
 const id = Type.Unsafe<string | number>({ type: ['string', 'integer'], description: 'echoed in the answer' });
-const text = Type.String({ minLength: 1, maxLength: 64 });
+const textLimits = { minLength: 1, maxLength: 64 } as const;
+const text = Type.String(textLimits);
 const ifVersion = Type.Integer({ minimum: 0, description: 'refused unless the order is at this version' });
 const cancelAfterMs = Type.Integer({
   minimum: 0,
@@ -22,9 +23,21 @@ const Subscribe = Type.Object(
   {
     type: Type.Literal('subscribe'),
     id,
-    channel: text,
-    keys: Type.Optional(Type.Array(Type.Unknown(), { minItems: 1 })),
-    after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    channel: Type.String({
+      ...textLimits,
+      description:
+        'conflated: quotes, depth, trades, bars, pnl, actors; lossless: orders, positions, alerts, health',
+    }),
+    keys: Type.Optional(
+      Type.Array(Type.Unknown(), { minItems: 1, description: 'instruments or contracts; for market data' }),
+    ),
+    after: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'the journalSeq up to which everything is known; lossless channels go on after it',
+      }),
+    ),
     epoch: Type.Optional(
       Type.String({
         minLength: 1,
