@@ -28,14 +28,15 @@ export const executionsOnce: Checker = {
       const row = booked.get(family);
       if (row === undefined) {
         const names = [...doubtedPositions].filter((name) => name.startsWith(`${execution.account}|`));
-        const holder = orders.find(({ permIds }) => permIds.includes(String(permId)));
+        const holder =
+          orders.find(({ permIds }) => permIds.includes(String(permId))) ??
+          orders.find(({ clientOrderId }) => clientOrderId === execution.orderRef);
         const isTold =
           time < knownSince ||
-          holder === undefined ||
-          missingOrders.has(holder.clientOrderId) ||
+          (holder !== undefined && missingOrders.has(holder.clientOrderId)) ||
           gaps.some(({ from, to }) => from <= time && time <= to) ||
           names.some((name) => name.includes(execution.contract.localSymbol)) ||
-          execution.contract.secType === 'BAG';
+          (execution.contract.secType === 'BAG' && names.length > 0);
         if (!isPast || !isTold) yield `${execId} of perm ${permId} is not booked`;
         continue;
       }
