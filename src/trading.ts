@@ -1,5 +1,5 @@
 /** Commands of clients, made complete for the desk: account, market, multiplier; and its answers in the words of the API. */
-import { add } from '../machines/decimal.ts';
+import { isPositive, toDecimal } from '../machines/decimal.ts';
 import { type DeskAnswer, isSameTicket, type Submission } from '../machines/desk.ts';
 import { isClosed } from '../machines/evidence.ts';
 import { ticketOf } from '../machines/identity.ts';
@@ -51,17 +51,22 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     }
   }
 
-  /** What the gate needs to know of a market. Returns at once when it is known. */
+  /**
+   * What the gate needs to know of a market. Returns at once when it is known. `isTold`: the contract is TWS's own word; what a
+   * client says of a multiplier, or of the type behind a number, would move its own limits.
+   */
   function marketOf(
     contract: Contract,
     instrument: string,
+    isTold: boolean,
   ): Omit<Submission, 'ticket'> | Promise<Omit<Submission, 'ticket'>> {
     watch(contract, instrument);
-    const multiplier = knownMultiplier(contract);
+    const isPlain = contract.conId === undefined && isUnmultiplied(contract);
+    const multiplier = isPlain ? '1' : isTold ? toldMultiplier(contract) : null;
     const mark = runtime.market.mark(instrument);
     const isWaiting = mark === null && (markless.get(instrument) ?? 0) < now();
     // One derivative has many names: which position it is tells its number alone.
-    const isNamed = multiplier !== null && (isUnmultiplied(contract) || isNumbered(contract, instrument));
+    const isNamed = multiplier !== null && (isPlain || isNumbered(contract, instrument));
     if (isNamed && !isWaiting) return { mark, multiplier };
     return (async () => {
       const [found] = await Promise.all([
@@ -101,7 +106,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     for (const answer of answers) {
       const found = 'failed' in answer ? undefined : answer[0]?.contract;
       if (!found) return null;
-      const multiplier = knownMultiplier(found) ?? null;
+      const multiplier = toldMultiplier(found);
       if (multiplier === null) return null;
       if (largest === null || Number(multiplier) > Number(largest)) largest = multiplier;
     }
@@ -129,7 +134,9 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const { shut } = runtime.child('desk').getSnapshot().context;
     const asked = performance.now();
     // While the desk is shut only a repeated submission gets another answer than that, and needs no market for it.
-    const market = shut ? { mark: null, multiplier: null } : marketOf(request.contract, request.instrument);
+    const market = shut
+      ? { mark: null, multiplier: null }
+      : marketOf(request.contract, request.instrument, false);
     const known = market instanceof Promise ? await market : market;
     const entered = performance.now();
     const submissions = tickets.map((ticket): Submission => ({ ticket, ...known }));
@@ -273,7 +280,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       const order = runtime.order(clientOrderId);
       if (!order) return { outcome: 'unknown' };
       if (isClosed(order)) return { outcome: 'closed', order };
-      const market = await marketOf(order.contract, order.instrument);
+      const market = await marketOf(order.contract, order.instrument, order.permIds.length > 0);
       const requestId = runtime.nextRequestId();
       const answer = await runtime.ask({
         type: 'order.modify',
@@ -293,7 +300,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       const desk = runtime.child('desk').getSnapshot().context;
       if (!ticket) return nobody();
       if (desk.shut && !desk.shut.canCancel) return unavailable(desk.shut.reason);
-      const market = await marketOf(ticket.contract, ticket.instrument);
+      const market = await marketOf(ticket.contract, ticket.instrument, false);
       const verdict = runtime.review({
         type: 'gate.review',
         requestId: runtime.nextRequestId(),
@@ -416,10 +423,11 @@ function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
 
 const isUnmultiplied = ({ secType }: Contract): boolean => secType !== undefined && unmultiplied.has(secType);
 
-function knownMultiplier(contract: Contract): string | null {
-  const { multiplier } = contract;
-  if (multiplier && Number(multiplier) > 0) return add(multiplier, '0');
-  return isUnmultiplied(contract) ? '1' : null;
+/** Of a contract as TWS tells it; null: it does not. */
+function toldMultiplier(contract: Contract): string | null {
+  if (isUnmultiplied(contract)) return '1';
+  const multiplier = toDecimal(contract.multiplier ?? '');
+  return multiplier !== null && isPositive(multiplier) ? multiplier : null;
 }
 
 function nextRecord(runtime: Runtime, isIt: (record: { readonly event: string }) => boolean): Promise<void> {

@@ -352,3 +352,17 @@ test('the gate refuses before the wire, and the refusal is kept', async () => {
   expect(tooFar).toMatchObject({ status: 422, body: { code: 'denied-price-collar' } });
   expect(wire('placeOrder')).toEqual([]);
 });
+
+test('a client cannot move its own limits by what it says of a contract', async () => {
+  const numbered = { exchange: 'SMART', conId: 265598 };
+  const stock = { symbol: 'AAPL', secType: 'STK', exchange: 'SMART', currency: 'USD' };
+  const future = { symbol: 'ES', secType: 'FUT', exchange: 'CME', currency: 'USD', localSymbol: 'ESZ6' };
+  for (const contract of [numbered, stock, future])
+    for (const multiplier of ['0.0000001', '0x10', 'Infinity']) {
+      const instrument = { ...contract, multiplier };
+      const order = { instrument, type: 'market', limitPrice: undefined, quantity: '9000' };
+      const refused = await whole.place(order);
+      const code = contract === future ? 'denied-notional-unknown' : 'denied-order-notional';
+      expect([refused.status, refused.body.code]).toEqual([422, code]);
+    }
+});
