@@ -112,7 +112,8 @@ export async function startWhole({
       await eventually(
         () => call('GET', '/health/ready?gate=trading'),
         ({ status }) => status === 200,
-        20_000,
+        // A list that is not answered once takes ten seconds more, and an empty one after it ten more.
+        30_000,
       );
     },
     async restart(meanwhile = () => undefined, until = 'trading') {

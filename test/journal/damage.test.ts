@@ -21,10 +21,10 @@ import type { Order } from '../../machines/order.ts';
 import { type Journal, openJournal } from '../../src/journal/journal.ts';
 import { repair } from '../../src/journal/repair.ts';
 import { seededRandom } from '../../src/simulator/shuffle.ts';
-import { temporaryFolder } from '../program.ts';
+import { fastestFolder, temporaryFolder } from '../program.ts';
 import { take } from './entries.ts';
 
-const folder = temporaryFolder();
+const folder = temporaryFolder(fastestFolder);
 afterAll(() => folder.remove());
 
 interface Original {
