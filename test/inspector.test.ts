@@ -6,11 +6,15 @@ import { connect } from 'node:net';
 import { Script } from 'node:vm';
 import { createWebSocketReceiver, type StatelyInspectionEvent } from '@statelyai/inspect';
 import pino from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { assign, createActor, enqueueActions, fromCallback, setup, stopChild } from 'xstate';
 import { createInspector, type Inspector, type InspectorOptions } from '../src/inspector.ts';
 import { eventually, type Program, startProgram, temporaryFolder } from './program.ts';
+
+// Looking on takes what time orders leave, which is little on a busy machine.
+const lookingOnMs = 45_000;
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** What a receiver has heard, by the path of each actor. */
 function listen(url: string) {
@@ -147,6 +151,7 @@ describe('of the running program', () => {
     await eventually(
       () => rows.filter(({ id }) => ![...receiver.paths().values()].includes(id)),
       (missing) => missing.length === 0,
+      lookingOnMs,
     );
     expect(receiver.snapshots('runtime.desk.order:early').at(-1)).toMatchObject({
       status: 'active',
@@ -164,6 +169,7 @@ describe('of the running program', () => {
     const states = await eventually(
       () => receiver.snapshots('runtime.desk.order:late').map(({ value }) => value),
       (values) => values.includes('cancelled'),
+      lookingOnMs,
     );
     const steps = states.filter((value, index) => value !== states[index - 1]);
     expect(steps.slice(-3)).toEqual(['working', 'cancelling', 'cancelled']);
@@ -183,10 +189,12 @@ describe('of the running program', () => {
     await eventually(
       () => frames.filter((frame) => frame.includes('order:')),
       (found) => new Set(found.map((frame) => /"name":"(order:[^"]+)"/.exec(frame)?.[1])).size > 4,
+      lookingOnMs,
     );
     await eventually(
       () => frames.some((frame) => frame.includes('order:[hidden]') && frame.includes('working')),
       Boolean,
+      lookingOnMs,
     );
     socket.close();
     const bytes = frames.join('\n');
@@ -208,6 +216,7 @@ describe('of the running program', () => {
     await eventually(
       () => receiver.snapshots('runtime.desk.order:many-29').at(-1)?.value,
       (value) => value === 'working',
+      lookingOnMs,
     );
     lazy.terminate();
   });
