@@ -83,7 +83,10 @@ export async function startProgram(
   const lines: string[] = [];
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new Error(`no listening line:\n${lines.join('\n')}`)), 30_000);
+    const deadline = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`no listening line:\n${lines.join('\n')}`));
+    }, 30_000);
     const read = (line: string): void => {
       lines.push(line);
       const found = /Server listening at (http:[^"]+)/.exec(line)?.[1];
