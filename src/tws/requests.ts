@@ -142,7 +142,7 @@ export function createList<T>(clock: GatewayClock, name: string): List<T> {
       rows = [];
       spoiled = null;
       passedOver = false;
-      answer = new Promise((resolve) => {
+      const asked = new Promise<Snapshot<T>>((resolve) => {
         const timer = clock.setTimeout(() => {
           // One passed over and none after it: it was the end of this question, and nothing is owed any more.
           lateEnds = passedOver ? 0 : 1;
@@ -160,7 +160,9 @@ export function createList<T>(clock: GatewayClock, name: string): List<T> {
           settle?.({ outcome: 'failed', reason, at: clock.now() }),
         );
       });
-      return answer;
+      // What could not even be sent is settled by now: whoever asks next must not join it.
+      if (settle) answer = asked;
+      return asked;
     },
     add(row) {
       if (settle && rows.length < rowLimit) rows.push(row);

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { TickSink } from '../../machines/market.ts';
 import { type BarsQuery, isFailure } from '../../src/tws/gateway.ts';
+import { defaultPacing } from '../../src/tws/pacing.ts';
 import { type Link, type LinkOptions, startLink, ticket } from './link.ts';
 import { type Peer, type PeerBehaviour, type PeerConnection, startPeer, until } from './peer.ts';
 
@@ -96,6 +97,25 @@ test('a swallowed question costs an empty list one more question, never its trut
   expect(await link.gateway.openOrders()).toMatchObject({ outcome: 'failed', reason: 'timeout' });
   expect(await link.gateway.openOrders()).toMatchObject({ outcome: 'failed', reason: 'timeout' });
   expect(await link.gateway.openOrders()).toMatchObject({ outcome: 'complete', rows: [] });
+});
+
+test('a question that cannot even be sent fails, and the next one is asked', async () => {
+  let isFull = false;
+  const waitLimit = {
+    ...defaultPacing.waitLimit,
+    get control() {
+      return isFull ? 0 : 200;
+    },
+  };
+  const { peer, link } = await ready(
+    { '61': (connection) => say(connection, '62|1') },
+    { pacing: { waitLimit }, requestTimeoutMs: 15_000 },
+  );
+  isFull = true;
+  expect(await link.gateway.positions()).toMatchObject({ outcome: 'failed', reason: 'too-many-waiting' });
+  isFull = false;
+  expect(await link.gateway.positions()).toMatchObject({ outcome: 'complete', rows: [] });
+  expect(peer.last.messages.filter(([kind]) => kind === '61')).toHaveLength(1);
 });
 
 test('a row that cannot be read makes its list a failure', async () => {
