@@ -149,6 +149,7 @@ function run(
   },
 ): void {
   const children: Readonly<Record<string, AnyActorRef | undefined>> = self.getSnapshot().children;
+  const born = new Set<string>();
   handle(
     {
       context,
@@ -162,14 +163,18 @@ function run(
     },
     {
       assign: (change) => enqueue.assign(change),
-      toOrder: (clientOrderId, orderEvent) => enqueue.sendTo(actorId(clientOrderId), orderEvent),
+      toOrder: (clientOrderId, orderEvent) => {
+        // XState throws when there is no such actor: an order that was given up must not take the desk with it.
+        const id = actorId(clientOrderId);
+        if (children[id] || born.has(id)) enqueue.sendTo(id, orderEvent);
+      },
       toSelf: (deskEvent) => enqueue.sendTo(self, deskEvent),
       report: (report) => enqueue.sendParent(report),
-      spawn: (clientOrderId, { order, ticket, parentOrderId }, replaying) =>
-        enqueue.spawnChild('order', {
-          id: actorId(clientOrderId),
-          input: { order, ticket, parentOrderId, replaying },
-        }),
+      spawn: (clientOrderId, { order, ticket, parentOrderId }, replaying) => {
+        const id = actorId(clientOrderId);
+        born.add(id);
+        enqueue.spawnChild('order', { id, input: { order, ticket, parentOrderId, replaying } });
+      },
       stop: (clientOrderId) => enqueue.stopChild(actorId(clientOrderId)),
     },
   );

@@ -33,6 +33,14 @@ export const openStatuses: ReadonlySet<BrokerOrderStatus> = new Set(['pending', 
 /** States in which nobody at the broker has acknowledged the newest request of ours. */
 const unanswered: ReadonlySet<Order['state']> = new Set(['submitting', 'inDoubt']);
 
+/** Whether a fact says of a closed order nothing but what it knows. */
+export const isKnown = (order: Order, fact: BrokerFact): boolean =>
+  isClosed(order) &&
+  fact.type !== 'broker.orderNoted' &&
+  interpret(order, fact).length === 0 &&
+  unexplainedFills(order, fact) === null &&
+  !contradictsEnd(order, fact);
+
 /** A fact before it is stamped with the order's name and the time. */
 type News = OrderFact extends infer Fact
   ? Fact extends OrderFact

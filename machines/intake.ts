@@ -12,7 +12,7 @@ import {
   retireAfterMs,
   retiredPerSweepMax,
 } from './desk.ts';
-import { isClosed } from './evidence.ts';
+import { isClosed, isKnown } from './evidence.ts';
 import {
   discoveredOrder,
   type IdentifiedFact,
@@ -43,9 +43,10 @@ export const routeFact: Handle = ({ context, event }, out) => {
   if (fact.type === 'broker.executed')
     out.report({ type: 'ledger.book', clientOrderId: id ?? nameOfNew(context, fact.ids), fact });
   const entry = id === undefined ? undefined : lookUp(context.orders, id);
-  if (id !== undefined && entry) deliver(context, id, entry, fact, out);
+  let { orders } = context;
+  if (id !== undefined && entry) orders = deliver(context, id, entry, fact, out);
   else if (fact.type !== 'broker.orderNoted') discover(context, fact, out);
-  if (fact.type === 'broker.executed') settleEarly(context, fact, out);
+  if (fact.type === 'broker.executed') settleEarly({ ...context, orders }, fact, out);
 };
 
 /** A commission names an execution and nothing else. It may come before it. */
@@ -70,7 +71,10 @@ function settleEarly(
   const { [execution.execId]: early, ...earlyCommissions } = context.earlyCommissions;
   if (!early) return;
   out.assign({ earlyCommissions });
-  out.toOrder(identify(context, ids) ?? nameOfNew(context, ids), early);
+  const id = identify(context, ids) ?? nameOfNew(context, ids);
+  const entry = lookUp(context.orders, id);
+  if (entry) deliver(context, id, entry, early, out);
+  else out.toOrder(id, early);
 }
 
 export const recordFact: Handle = ({ context, event, view }, out) => {
@@ -235,6 +239,8 @@ function deliver(
   let { orders } = context;
   if (isGivenUp(entry)) return orders;
   if (!entry.live) {
+    // Its lists tell TWS's whole day again and again: nobody wakes up for what he knows.
+    if (fact.type !== 'order.listed' && isKnown(entry.order, fact)) return orders;
     out.spawn(id, entry, false);
     orders = put(orders, id, { ...entry, live: true, closedAt: fact.at });
     out.assign({ orders });

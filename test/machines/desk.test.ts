@@ -67,7 +67,8 @@ function startDesk() {
   const grant = (orderId: number): void => send({ type: 'broker.orderIdGranted', at, orderId });
   const reports = <T extends DeskReport['type']>(type: T) =>
     heard.filter((report): report is Extract<DeskReport, { type: T }> => report.type === type);
-  return { send, submit, refuse, grant, commit, commits, placed, view, heard: reports };
+  const actors = () => Object.keys(desk.getSnapshot().children);
+  return { send, submit, refuse, grant, commit, commits, placed, view, actors, heard: reports };
 }
 const pick = ({ orderId, parentOrderId }: { orderId: number; parentOrderId: number }) => ({
   orderId,
@@ -340,9 +341,47 @@ test('an order whose actor throws again and again is left without one, and can s
   const failures = desk.heard('order.alerted').filter(({ alert }) => alert === 'order.failed');
   expect(failures.map(({ detail }) => detail.isGivenUp)).toEqual([false, false, false, true]);
   expect(desk.view('c-1')?.state).toBe('inDoubt');
+  desk.send({
+    type: 'broker.commissioned',
+    at,
+    execId: 'bad.01',
+    commission: '1',
+    currency: 'USD',
+    realizedPnl: null,
+  });
+  desk.send(unreadable());
+  desk.send({ type: 'desk.tradingChanged', isHalted: true, at });
   // What it filled is booked all the same.
-  expect(desk.heard('ledger.book')).toHaveLength(9);
+  expect(desk.heard('ledger.book')).toHaveLength(10);
   desk.send({ type: 'order.cancel', requestId: 'c', clientOrderId: 'c-1', at });
-  expect(desk.heard('tws.cancel')).toMatchObject([{ clientOrderId: 'c-1', orderId: 1 }]);
+  expect(desk.heard('tws.cancel').at(-1)).toMatchObject({ clientOrderId: 'c-1', orderId: 1 });
   expect(desk.heard('desk.answered').at(-1)?.answer.outcome).toBe('requested');
+});
+
+test('a retired order sleeps through what it knows, and wakes up for news', () => {
+  const desk = startDesk();
+  desk.submit();
+  const tell = (fact: BrokerFact, later = 0): void =>
+    desk.send({ ...fact, ids: mine, at: at + later } as BrokerFact);
+  tell(orderSeen('working'));
+  tell(executed('a.01', '10'));
+  tell(statusSeen('filled', { filled: '10', remaining: '0' }));
+  desk.send({ type: 'desk.sweep', at: at + 10_000 });
+  expect(desk.actors()).toEqual(['order:c-1.sl']);
+  tell(executed('a.01', '10'), 20_000);
+  tell(statusSeen('filled', { filled: '10', remaining: '0' }), 20_000);
+  expect(desk.actors()).toEqual(['order:c-1.sl']);
+  // A commission that was told before its execution was told again, and of which it knows already.
+  tell({
+    type: 'broker.commissioned',
+    at,
+    execId: 'a.01',
+    commission: null,
+    currency: '',
+    realizedPnl: null,
+  });
+  expect(desk.actors()).toEqual(['order:c-1.sl']);
+  tell(executed('a.02', '9'), 30_000);
+  expect(desk.actors()).toEqual(['order:c-1.sl', 'order:c-1']);
+  expect(desk.view('c-1')).toMatchObject({ filledQuantity: '9' });
 });
