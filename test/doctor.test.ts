@@ -23,7 +23,7 @@ interface Found {
 }
 
 // Each of them starts several processes, one after the other.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** For what never comes. */
 const hasty = ['--json', '--timeout-ms', '200'];

@@ -1,9 +1,11 @@
 /** Orders over HTTP, through gate and journal, to the simulated gateway's book and back. */
 import { IBApi, type Order as IbOrder, OrderAction, OrderType, SecType } from '@stoqey/ib';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { eventually } from './program.ts';
 import { startWhole, type Whole } from './whole.ts';
 
+// A whole runtime for each test, and cuts that are waited out.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 let whole: Whole;
 beforeEach(async () => {
   whole = await startWhole();

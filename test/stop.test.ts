@@ -7,7 +7,7 @@ import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { eventually, openStream, type Program, startProgram, temporaryFolder } from './program.ts';
 
 // Each test starts processes, some of them several.
-vi.setConfig({ testTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const closers: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();

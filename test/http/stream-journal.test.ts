@@ -1,11 +1,13 @@
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { PositionRow } from '../../machines/ledger.ts';
 import type { Order } from '../../machines/order.ts';
 import type { HttpOptions } from '../../src/http/options.ts';
 import { type Running, startServer, until } from './running.ts';
 import { type Frame, StreamTester } from './stream-tester.ts';
 
+// Two hundred thousand frames, each held against its schema, take a busy machine a while.
+vi.setConfig({ testTimeout: 60_000 });
 let running: Running;
 const testers: StreamTester[] = [];
 afterEach(async () => {
@@ -231,7 +233,7 @@ describe('lossless channels', () => {
     const ids = await Promise.all(clients.map((tester) => tester.subscribe('alerts', { after: 0 })));
     for (let n = 1; n <= 5000; n += 1) alert(n);
     // a welcome and an ack came before
-    await until(() => clients.every((tester) => tester.frames.length >= 5002), 15_000);
+    await until(() => clients.every((tester) => tester.frames.length >= 5002), 50_000);
     clients.forEach((tester, n) => {
       expect(numbers(facts(tester, ids[n] ?? 0))).toEqual(Array.from({ length: 5000 }, (_, k) => k + 1));
     });
