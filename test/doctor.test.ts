@@ -115,8 +115,11 @@ describe('the gateway', () => {
       expect((await doctor(at)).of('gateway')).toEqual(['warn']);
       peer.behaviour.version = 193;
       peer.behaviour.accounts = null;
-      expect((await doctor(at, hasty)).detail('gateway')).toMatch(
-        /unintroduced .*no accounts .* -> log in to TWS/,
+      // Who is that hasty may miss the greeting as well.
+      await eventually(
+        async () => (await doctor(at, hasty)).detail('gateway'),
+        (detail) => /unintroduced .*no accounts .* -> log in to TWS/.test(detail ?? ''),
+        30_000,
       );
     } finally {
       await peer.close();
