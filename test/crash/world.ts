@@ -52,6 +52,8 @@ export async function createWorld(seed: number, cache: string): Promise<World> {
       GATEWAY: 'tws',
       TWS_PORT: String(simulator.port),
       LOG_LEVEL: 'info',
+      // What one life left unanswered is asked of the next all at once, and on a slow machine that is a lot.
+      MAX_ORDERS_PER_SECOND: '0',
       NODE_OPTIONS: `--import ${preload}`,
       NODE_COMPILE_CACHE: cache,
       ...environment,
