@@ -66,6 +66,8 @@ export class StreamClient {
   #cloggedSince = 0;
   #divisor = 1;
   #taken = 0;
+  /** a beat was there for it since the last heartbeat */
+  #isOffered = false;
   #silentHeartbeats = 0;
   #snapshotBytes = 0;
   #closing = false;
@@ -198,6 +200,7 @@ export class StreamClient {
   /** Whether a conflated channel may send its beat of this number now. Watches how the client drains. */
   takesBeat(number: number): boolean {
     if (!this.open) return false;
+    this.#isOffered = true;
     if (this.checkStall()) {
       this.#taken = 0;
       this.#onSlow('skipped');
@@ -240,7 +243,12 @@ export class StreamClient {
 
   /** The last seq of each subscription. Also notices peers that went away without a word. */
   heartbeat(ts: number): void {
-    if (!this.open || this.checkStall()) return;
+    if (!this.open) return;
+    const isStalled = this.checkStall();
+    // Who is offered no beats cannot take enough of them to be told more again.
+    if (!this.#isOffered) this.#divisor = 1;
+    this.#isOffered = false;
+    if (isStalled) return;
     this.#silentHeartbeats += 1;
     if (this.#silentHeartbeats > maxSilentHeartbeats) {
       this.close(closeCodes.slow, 'no answer to pings');

@@ -65,7 +65,7 @@ export function call(
 }
 
 /** Polls until true; throws after `ms`. */
-export async function until(what: () => boolean, ms = 5000): Promise<void> {
+export async function until(what: () => boolean, ms = 15_000): Promise<void> {
   const deadline = performance.now() + ms;
   while (!what()) {
     if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);

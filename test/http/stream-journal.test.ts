@@ -206,6 +206,29 @@ describe('lossless channels', () => {
     expect(numbers(facts(resumed, id))).toEqual(Array.from({ length: total - last }, (_, n) => last + 1 + n));
   });
 
+  it('a client that takes nothing for a while is slow until it has taken everything, with or without beats', async () => {
+    await start({
+      streamLimits: {
+        closeAboveBytes: 50_000_000,
+        skipAboveBytes: 50_000,
+        stallMs: 60_000,
+        heartbeatMs: 100,
+      },
+    });
+    const tester = await open();
+    const id = await tester.subscribe('alerts');
+    tester.socket.pause();
+    const text = 'x'.repeat(200_000);
+    await until(() => {
+      const isSlow = running.server.streams.figures().slow === 1;
+      if (!isSlow) running.journal.append('alerts', 'alert.raised', { alert: { text } });
+      return isSlow;
+    });
+    tester.socket.resume();
+    await until(() => facts(tester, id).length === running.journal.records.length);
+    await until(() => running.server.streams.figures().slow === 0);
+  });
+
   it('a snapshot may be larger than what one is closed for; nothing more is begun before it is taken', async () => {
     await start({ streamLimits: { closeAboveBytes: 100_000, skipAboveBytes: 50_000 } });
     // more than the kernel keeps for a socket (4 MB)

@@ -86,8 +86,9 @@ describe('hundreds that stop reading', () => {
       }),
     );
     memoryBefore = memory();
-    const end = performance.now() + 45_000;
-    while (figures().closedSlow < counts.stuck) {
+    const end = performance.now() + 90_000;
+    // Closed by time: a busy machine makes fewer beats meanwhile, and the facts are not all told yet.
+    while (figures().closedSlow < counts.stuck || beats < alerts) {
       if (performance.now() > end) throw new Error(`not all closed: ${JSON.stringify(figures())}`);
       if (beats < alerts) appendAlert(beats);
       await beat();
@@ -95,7 +96,7 @@ describe('hundreds that stop reading', () => {
       // no faster than those who read: whoever falls behind does so by itself
       if (beats % 10 === 0) while (!(await keptUp())) expect(performance.now()).toBeLessThan(end);
     }
-  }, 60_000);
+  }, 120_000);
 
   it('are closed as slow, all of them, and leave nothing behind', async () => {
     await until(() => figures().connected === counts.reading, 10_000);
@@ -120,7 +121,7 @@ describe('hundreds that stop reading', () => {
 
   it('cost the others no beat and no fact', async () => {
     expect(beats).toBeGreaterThanOrEqual(alerts);
-    for (const end = performance.now() + 15_000; !(await keptUp()); )
+    for (const end = performance.now() + 30_000; !(await keptUp()); )
       expect(performance.now()).toBeLessThan(end);
     const whole = Array.from({ length: alerts }, (_, n) => n + 1);
     for (const { updates, journalSeqs, problems, closed } of await heard('reading')) {
@@ -128,7 +129,7 @@ describe('hundreds that stop reading', () => {
       expect(updates).toBe(beats);
       expect(journalSeqs).toEqual(whole);
     }
-  });
+  }, 40_000);
 
   it('resume the facts from where they stopped, and miss none', async () => {
     const stopped = await heard('stuck');
@@ -148,9 +149,9 @@ describe('hundreds that stop reading', () => {
       }
       return false;
     };
-    for (const end = performance.now() + 15_000; await missing(); )
+    for (const end = performance.now() + 40_000; await missing(); )
       expect(performance.now()).toBeLessThan(end);
-  }, 40_000);
+  }, 60_000);
 });
 
 describe('hundreds that vanish', () => {
@@ -171,19 +172,31 @@ describe('hundreds that vanish', () => {
       subscriptions: subscriptions + counts.vanishing * 3,
     });
     expect(running.market.lines.get('GONE')).toBe(1);
+    const end = performance.now() + 30_000;
+    const haveRead = async () =>
+      (await heard('reading')).every(
+        ({ journalSeqs }) => journalSeqs.length >= running.journal.records.length,
+      );
     const gone = crowd.call('vanish', { role: 'vanishing' });
     // frames are written to sockets that are being reset
     for (let n = 0; n < 20; n += 1) {
       running.market.tick('GONE', 'bid', n);
       appendAlert(n);
       await beat();
+      // no faster than those who read, as above
+      if (n % 10 === 9) while (!(await haveRead())) expect(performance.now()).toBeLessThan(end);
     }
     await gone;
     await until(() => figures().connected === connected, 15_000);
+    // Who was behind for a moment is told everything again after some beats or a heartbeat; one that is gone never is.
+    while (figures().slow > 0) {
+      expect(performance.now()).toBeLessThan(end);
+      await beat();
+    }
     expect(figures()).toMatchObject({ subscriptions, slow: 0 });
     expect(running.market.lines.get('GONE')).toBe(0);
     expect(running.market.lines.get('SYM0')).toBe(1);
     await beat();
     expect(framesOfBeat).toBe(counts.reading);
-  }, 40_000);
+  }, 60_000);
 });
