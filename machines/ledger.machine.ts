@@ -229,16 +229,14 @@ export const ledgerMachine = setup({
         emptyPosition(execution.account, instrument, tradedContract(execution.contract));
       const former = known ? signed(known.side, known.quantity) : '0';
       const delta = subtract(signed(execution.side, execution.quantity), former);
+      // Nothing was executed later than it was heard of, whatever its time says: lists would count as late for ever.
+      const executedAt = Math.min(Date.parse(execution.executedAt), at);
       // The combo's own execution only sums up its legs, which are reported one by one.
       const after = isSummary
         ? before
         : weighed(
             context,
-            moved(
-              before,
-              afterExecution(before, delta, execution.price, Date.parse(execution.executedAt), !known),
-              at,
-            ),
+            moved(before, afterExecution(before, delta, execution.price, executedAt, !known), at),
           );
       enqueue.assign({
         executions: put(context.executions, family, row),
