@@ -25,7 +25,7 @@ test('what is not serious does not', () => {
 
 test.each([
   [
-    '{"message":"405 Method Not Allowed - POST https://registry.npmjs.org/","statusCode":405,"error":{"summary":""}}',
+    '{"message":"405 Method Not Allowed - POST the address of the registry","statusCode":405,"error":{"summary":""}}',
   ],
   ['{"error":{"code":"ENOAUDIT","summary":"Your configured registry does not support audit requests."}}'],
   [''],
