@@ -146,30 +146,20 @@ export function doubt(
   return { type: 'order.doubted', clientOrderId: order.clientOrderId, at, reason: { code, message } };
 }
 
-export function termsOf(order: Order): Partial<OrderTicket> {
-  const {
-    quantity,
-    limitPrice,
-    stopPrice,
-    trailAmount,
-    trailPercent,
-    timeInForce,
-    goodTillDate,
-    outsideRegularHours,
-  } = order;
-  return Object.fromEntries(
-    Object.entries({
-      quantity,
-      limitPrice,
-      stopPrice,
-      trailAmount,
-      trailPercent,
-      timeInForce,
-      goodTillDate,
-      outsideRegularHours,
-    }).filter(([, value]) => value !== undefined),
-  );
-}
+const changeable = [
+  'quantity',
+  'limitPrice',
+  'stopPrice',
+  'trailAmount',
+  'trailPercent',
+  'timeInForce',
+  'goodTillDate',
+  'outsideRegularHours',
+] as const satisfies readonly (keyof Order & keyof OrderTicket)[];
+
+/** The terms as they stand now, of those that a change may touch. */
+export const termsOf = (order: Order): Partial<OrderTicket> =>
+  Object.fromEntries(changeable.flatMap((name) => (order[name] === undefined ? [] : [[name, order[name]]])));
 
 /** Older live incarnations that these lists don't contain, each with how many lists in a row lacked it. */
 export function missingFrom(
