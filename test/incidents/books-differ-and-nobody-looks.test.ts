@@ -11,8 +11,8 @@ import {
   discrepancy,
   positions,
   quantityOf,
-  unpaired,
   untilAgreed,
+  untilPaired,
 } from './told.ts';
 
 const aapl = 265_598;
@@ -61,7 +61,7 @@ incident({
       await whole.place({ clientOrderId: 'back', type: 'market', quantity: '1' });
       expect(await whole.order('back', ({ state }) => state === 'filled')).toBeDefined();
       await untilAgreed(whole);
-      expect(await unpaired(whole)).toEqual([]);
+      await untilPaired(whole);
       expect((await whole.place({ clientOrderId: 'again' })).status).toBe(201);
     },
     'only the portfolio says that there is a position': async (start) => {
@@ -75,7 +75,7 @@ incident({
       mute.clear();
       await untilAgreed(whole);
       expect(await quantityOf(whole, 'AAPL')).toBe('-1');
-      expect(await unpaired(whole)).toEqual([]);
+      await untilPaired(whole);
     },
     'closed by hand in TWS: an execution of client 0 explains it': async (start) => {
       const whole = await start();

@@ -10,8 +10,8 @@ import {
   executions,
   movableClock,
   quantityOf,
-  unpaired,
   untilAgreed,
+  untilPaired,
 } from './told.ts';
 
 /** 16:24 in New York, a Thursday. */
@@ -84,7 +84,7 @@ incident({
         20_000,
       );
       await untilAgreed(whole);
-      expect(await unpaired(whole)).toEqual([]);
+      await untilPaired(whole);
       const named = (await discrepancies(whole)).filter(({ subject }) => subject.kind === 'position');
       expect(named).toMatchObject([{ subject: { instrument: 'AAPL' }, done: { how: 'accepted' } }]);
       // What nobody told us is not made up.
@@ -95,7 +95,7 @@ incident({
       await whole.restart(() => clock.move(10 * 3_600_000));
       await discrepancy(whole, 'executions-gap', false);
       await untilAgreed(whole);
-      expect(await unpaired(whole)).toEqual([]);
+      await untilPaired(whole);
       expect(await quantityOf(whole, 'AAPL')).toBe('800');
     },
     'midnight in a session: nothing is missing, nothing is told': async (start) => {

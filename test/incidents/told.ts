@@ -41,8 +41,19 @@ export async function alerts(whole: Whole, event?: string): Promise<Row[]> {
   return facts.filter((fact) => fact.channel === 'alerts' && (event === undefined || fact.event === event));
 }
 
-/** Every `discrepancy.raised` with its `discrepancy.resolved`: the codes that were told and never taken back. */
-export async function unpaired(whole: Whole): Promise<string[]> {
+/**
+ * Waits until every `discrepancy.raised` has its `discrepancy.resolved`. A difference is over a moment before the journal
+ * holds the fact of it.
+ */
+export const untilPaired = (whole: Whole): Promise<string[]> =>
+  eventually(
+    () => unpaired(whole),
+    (left) => left.length === 0,
+    5_000,
+  );
+
+/** The codes that were told and never taken back. */
+async function unpaired(whole: Whole): Promise<string[]> {
   const left: string[] = [];
   for (const { event, payload } of await alerts(whole)) {
     const name = `${payload.alert.code} ${JSON.stringify(payload.alert.subject)}`;
