@@ -134,12 +134,8 @@ export const auditMachine = setup({
       const findings = isMissing ? [{ code: 'order-missing' as const, subject, evidence }] : [];
       state(context, enqueue, subject, findings, 'agreed', fact.at);
     }),
-    noteDeafness: assign(({ context, event }) => ({
-      deafSince:
-        context.coveredAt === null
-          ? null
-          : (context.deafSince ?? (event as Of<'tws.lost' | 'tws.severed'>).at),
-    })),
+    /** A link may have been silent for a while before it counts as lost: only the last list is certain. */
+    noteDeafness: assign(({ context }) => ({ deafSince: context.deafSince ?? context.coveredAt })),
     nameMidnight: enqueueActions(({ context, event, enqueue }) => {
       const { accounts, deafSince, day } = context;
       if (deafSince === null || day === null) return;

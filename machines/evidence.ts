@@ -135,7 +135,10 @@ function accepted(
   // What says that an ended one lives was overtaken on its way.
   const lives = isAlive && (known === undefined || known.state === 'live');
   const firstSign = unanswered.has(order.state) && lives;
-  const heldChanged = !isClosed(order) && held !== undefined && held_ !== heldBecause(order) && lives;
+  // Of two live ones the newest says what holds the order: each has its own word, in every list.
+  const newest = liveIncarnations(order).at(-1)?.permId ?? permId;
+  const heldChanged =
+    !isClosed(order) && held !== undefined && held_ !== heldBecause(order) && lives && permId === newest;
   // An order that we gave up for unknown to the broker may still be transmitted by a late click in the gateway,
   // and Inactive was no end if the next message says what is waited for.
   const revived =

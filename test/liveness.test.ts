@@ -33,13 +33,13 @@ test('an event loop that stands still fails liveness, and lives again when it tu
   expect(answer.body).toMatchObject({
     status: 'fail',
     gates: { live: false, trading: false },
-    reasons: [
-      {
+    reasons: expect.arrayContaining([
+      expect.objectContaining({
         code: 'event-loop-stalled',
         component: 'eventLoop',
         detail: expect.stringMatching(/stood still for \d+\.\d s/),
-      },
-    ],
+      }),
+    ]),
   });
   await eventually(
     () => program.call('GET', '/health/live'),

@@ -1,5 +1,5 @@
 /** Everything that ever happened in the book, whatever TWS still lists of it. */
-import { executionFamily } from '../../machines/order.ts';
+import { executionFamily, type Order } from '../../machines/order.ts';
 import type { BookOrder, CommissionReport, Exchange, Execution } from '../../src/simulator/model.ts';
 
 export interface History {
@@ -35,3 +35,18 @@ export function writeHistory(exchange: Exchange): History {
   });
   return { orders, executions, commissions };
 }
+
+/**
+ * A fill of it was corrected or busted before the day that TWS lists, and nobody heard: the lists of the new day hold
+ * neither the correction nor what it corrects.
+ */
+export const isOutdated = ({ permIds, fills }: Order, { executions }: History, dayStart: number): boolean =>
+  fills.some(({ execId }) => {
+    const now = executions.get(executionFamily(execId));
+    return (
+      now !== undefined &&
+      now.execId !== execId &&
+      now.time < dayStart &&
+      permIds.includes(String(now.permId))
+    );
+  });

@@ -2,6 +2,7 @@ import { compare, equals, toDecimal } from '../../../machines/decimal.ts';
 import { isClosed } from '../../../machines/evidence.ts';
 import { executionFamily } from '../../../machines/order.ts';
 import type { BookOrder } from '../../../src/simulator/model.ts';
+import { isOutdated } from '../history.ts';
 import type { Checker } from '../observation.ts';
 
 /** What we say of an order is what the broker's book says of it: whether it lives, its terms, what has filled. */
@@ -17,6 +18,7 @@ export const booksAgree: Checker = {
     const ours = [...known.values()].filter(({ request }) => request.clientId === clientId);
     for (const order of orders) {
       const { clientOrderId, permIds, state, reason } = order;
+      if (isOutdated(order, history, dayStart)) continue;
       if (permIds.length === 0) {
         // What was sent before the day that TWS lists, and never answered, people have been told of.
         const isPast = Date.parse(order.createdAt) < dayStart;

@@ -2,6 +2,9 @@ import { add, equals, toDecimal } from '../../../machines/decimal.ts';
 import { executionFamily } from '../../../machines/order.ts';
 import type { Checker } from '../observation.ts';
 
+/** Lists of a quiet book come this often, and take a moment. */
+const betweenListsMs = 35_000;
+
 /** Each execution is booked exactly once, in its last revision, with its commission, in the ledger and in its order. */
 export const executionsOnce: Checker = {
   name: 'executions exactly once',
@@ -33,6 +36,12 @@ export const executionsOnce: Checker = {
           orders.find(({ clientOrderId }) => clientOrderId === execution.orderRef);
         const isTold =
           time < knownSince ||
+          // Busted before anyone heard of it: nothing was traded.
+          shares === 0 ||
+          // Others traded in the last half minute of the day, and the position was back before the next lists.
+          (holder === undefined && time > dayStart - betweenListsMs) ||
+          // The order says that fills were stated which no execution explains.
+          holder?.statedFilled !== undefined ||
           (holder !== undefined && missingOrders.has(holder.clientOrderId)) ||
           gaps.some(({ from, to }) => from <= time && time <= to) ||
           names.some((name) => name.includes(execution.contract.localSymbol)) ||
@@ -45,8 +54,7 @@ export const executionsOnce: Checker = {
       if (!equals(row.quantity, toDecimal(shares) ?? '0') || !equals(row.price, toDecimal(price) ?? '0'))
         yield `${execId} is booked as ${row.quantity} at ${row.price}, it was ${shares} at ${price}`;
       const report = commissions.get(execId);
-      const isUnheard = isPast && row.commission === null;
-      if (report && shares > 0 && row.commission !== toDecimal(report.commission) && !isUnheard)
+      if (report && shares > 0 && row.commission !== toDecimal(report.commission) && !isPast)
         yield `${execId} is booked with the commission ${row.commission}, it was ${report.commission}`;
       const own = fills.filter((fill) => executionFamily(fill.execId) === family);
       // A combination is filled by its own line; those of its legs only move positions.

@@ -2,6 +2,7 @@ import { add, compare, equals, isZero, toDecimal } from '../../../machines/decim
 import { isClosed } from '../../../machines/evidence.ts';
 import { fillable } from '../../../machines/incarnation.ts';
 import type { Order } from '../../../machines/order.ts';
+import { isOutdated } from '../history.ts';
 import type { Checker } from '../observation.ts';
 
 const mayFill = (order: Order): string => add(fillable(order).newest, fillable(order).older);
@@ -9,7 +10,7 @@ const mayFill = (order: Order): string => add(fillable(order).newest, fillable(o
 /** What the gate has reserved is what open orders may still do; of closed ones nothing is left. */
 export const exposureReleased: Checker = {
   name: 'exposure reserved and released',
-  *atRest({ gate, orders, exchange }) {
+  *atRest({ gate, orders, exchange, history, dayStart }) {
     const byName = new Map(orders.map((order) => [order.clientOrderId, order]));
     for (const [name, { remaining }] of Object.entries(gate.exposures)) {
       const order = byName.get(name);
@@ -22,6 +23,7 @@ export const exposureReleased: Checker = {
     for (const order of orders) {
       const broker = open.filter(({ permId }) => order.permIds.includes(String(permId)));
       const working = broker.reduce((sum, { remaining }) => sum + remaining, 0);
+      if (isOutdated(order, history, dayStart)) continue;
       const reserved = gate.exposures[order.clientOrderId]?.remaining ?? '0';
       if (compare(reserved, toDecimal(working) ?? '0') < 0)
         yield `${reserved} are reserved for ${order.clientOrderId}, and ${working} may fill at the broker`;
