@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { VirtualClock } from '../src/simulator/clock.ts';
 import { createSimulator, type Simulator } from '../src/simulator/simulator.ts';
 import { noRedis, startRedis } from './cache/redis-server.ts';
-import { eventually, type Program, startProgram, temporaryFolder } from './program.ts';
+import { compileCache, eventually, type Program, startProgram, temporaryFolder } from './program.ts';
 import { startPeer } from './tws/peer.ts';
 
 interface Found {
@@ -48,6 +48,7 @@ async function doctor(
       cwd: folder.path,
       env: {
         PATH: process.env.PATH ?? '',
+        ...compileCache,
         GATEWAY: 'tws',
         TWS_PORT: String(simulator.port),
         PORT: '0',

@@ -64,6 +64,11 @@ export async function eventually<T>(
   }
 }
 
+/** For the environment of a child: what was compiled once is not compiled again. */
+export const compileCache: Readonly<Record<string, string>> = process.env.NODE_COMPILE_CACHE
+  ? { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE }
+  : {};
+
 /** Starts it in `folder` and waits until HTTP listens. `environment` overrides the defaults of the test: free port, quiet colours. */
 export async function startProgram(
   folder: string,
@@ -73,6 +78,7 @@ export async function startProgram(
     cwd: folder,
     env: {
       PATH: process.env.PATH ?? '',
+      ...compileCache,
       NODE_ENV: 'production',
       PORT: '0',
       JOURNAL_PATH: join(folder, 'journal.db'),

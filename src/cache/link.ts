@@ -2,7 +2,8 @@
  * One connection to Redis after another. Each has its own client object, which is thrown away on any loss: nothing that
  * waited in a lost one is ever sent by the next.
  */
-import { createClient, ErrorReply } from 'redis';
+
+type Redis = typeof import('redis');
 
 /** One command in words: `['SET', key, value]`. */
 export type Command = readonly string[];
@@ -53,8 +54,8 @@ export function openLink(options: LinkOptions): Link {
       };
     });
 
-  const attempt = async (onStanding: () => void): Promise<void> => {
-    const dialed = dial(options);
+  const attempt = async (redis: Redis, onStanding: () => void): Promise<void> => {
+    const dialed = dial(redis, options);
     current = dialed;
     try {
       const connection = await dialed.connection;
@@ -67,9 +68,11 @@ export function openLink(options: LinkOptions): Link {
 
   const keep = async (): Promise<void> => {
     let failures = 0;
+    // Loaded only where a Redis is used: it is a fifth of what a start has to load.
+    const redis = await import('redis');
     while (!isClosed) {
       try {
-        await attempt(() => {
+        await attempt(redis, () => {
           failures = 0;
         });
       } catch (error) {
@@ -93,13 +96,16 @@ export function openLink(options: LinkOptions): Link {
   };
 }
 
-function dial({ url, name, deadlineMs }: LinkOptions): {
+function dial(
+  redis: Redis,
+  { url, name, deadlineMs }: LinkOptions,
+): {
   readonly connection: Promise<Connection>;
   destroy(): void;
 } {
   let client: ReturnType<typeof makeClient>;
   try {
-    client = makeClient(url, name, deadlineMs);
+    client = makeClient(redis, url, name, deadlineMs);
   } catch (error) {
     return { connection: Promise.reject(error), destroy: () => undefined };
   }
@@ -120,6 +126,11 @@ function dial({ url, name, deadlineMs }: LinkOptions): {
       return isLost;
     },
     async run(commands) {
+      // What Redis says of one command is an answer; anything else is the end of the connection.
+      const asReply = (error: unknown): unknown => {
+        if (error instanceof redis.ErrorReply) return error;
+        throw error;
+      };
       const replies = commands.map((command) => client.sendCommand([...command]).catch(asReply));
       return within(deadlineMs, Promise.all(replies), `Redis did not answer within ${deadlineMs} ms`);
     },
@@ -134,7 +145,7 @@ function dial({ url, name, deadlineMs }: LinkOptions): {
   };
 }
 
-const makeClient = (url: string, name: string, deadlineMs: number) =>
+const makeClient = ({ createClient }: Redis, url: string, name: string, deadlineMs: number) =>
   createClient({
     url,
     name,
@@ -146,12 +157,6 @@ const makeClient = (url: string, name: string, deadlineMs: number) =>
     commandOptions: { timeout: 0 },
     socket: { connectTimeout: deadlineMs, reconnectStrategy: false },
   });
-
-/** What Redis says of one command is an answer; anything else is the end of the connection. */
-function asReply(error: unknown): ErrorReply {
-  if (error instanceof ErrorReply) return error;
-  throw error;
-}
 
 function within<T>(ms: number, promise: Promise<T>, message: string): Promise<T> {
   return new Promise((resolve, reject) => {
