@@ -15,12 +15,9 @@ import {
   followVerdict,
   type Handle,
   modify,
-  noteRefusedId,
   noteTrading,
   orderIdMax,
   orderOfActor,
-  raiseOrderId,
-  renumber,
   settle,
   submit,
 } from './desk.ts';
@@ -28,6 +25,8 @@ import { recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } fro
 import { orderMachine } from './order.machine.ts';
 import type { Order } from './order.ts';
 import { quarantine } from './quarantine.ts';
+import { noteRefusedId, raiseOrderId, renumber } from './renumbering.ts';
+import { settleMissing } from './settlement.ts';
 
 export const deskMachine = setup({
   types: {
@@ -41,6 +40,7 @@ export const deskMachine = setup({
     submit: enqueueActions((args) => run(submit, args)),
     modify: enqueueActions((args) => run(modify, args)),
     cancel: enqueueActions((args) => run(cancel, args)),
+    settleMissing: enqueueActions((args) => run(settleMissing, args)),
     noteRefusedId: enqueueActions((args) => run(noteRefusedId, args)),
     grantOrderId: enqueueActions((args) => run(raiseOrderId, args)),
     renumber: enqueueActions((args) => run(renumber, args)),
@@ -99,6 +99,7 @@ export const deskMachine = setup({
     'order.submit': { actions: 'submit' },
     'order.modify': { actions: 'modify' },
     'order.cancel': { actions: 'cancel' },
+    'order.settle': { actions: 'settleMissing' },
     'order.recorded': { actions: 'recordFact' },
     'order.surprised': { actions: 'pass' },
     'order.alerted': { actions: 'pass' },

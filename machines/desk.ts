@@ -2,7 +2,7 @@
  * What the desk does, as functions of its book: each takes a command or a fact and says what is to happen, in order.
  * The machine in desk.machine.ts runs them.
  */
-import { compare, isZero } from './decimal.ts';
+import { compare } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
 import type { GateQuestion } from './gate.ts';
@@ -19,6 +19,7 @@ import {
   type Reason,
 } from './order.ts';
 import type { OrderEvent, OrderReport, SessionLost } from './order-words.ts';
+import type { Settlement } from './settlement.ts';
 import type { BrokerFact, BrokerOrderIds, DispatchFact, TwsCommand } from './tws.ts';
 
 /** One order of a submission, with what the caller knows of its market. */
@@ -41,6 +42,8 @@ export type DeskAnswer =
   | { readonly outcome: 'closed'; readonly orders: readonly Order[] }
   | { readonly outcome: 'version'; readonly orders: readonly Order[] }
   | { readonly outcome: 'unknown'; readonly orders: readonly Order[] }
+  /** to be settled by hand an order must be missing from the broker's lists */
+  | { readonly outcome: 'notMissing'; readonly orders: readonly Order[] }
   | { readonly outcome: 'unavailable'; readonly orders: readonly Order[]; readonly reason: Reason }
   | {
       readonly outcome: 'invalid';
@@ -110,6 +113,13 @@ export type DeskEvent =
       readonly clientOrderId: string;
       readonly at: number;
     }
+  | {
+      readonly type: 'order.settle';
+      readonly requestId: string;
+      readonly clientOrderId: string;
+      readonly settlement: Settlement;
+      readonly at: number;
+    }
   | { readonly type: 'desk.open' }
   /** `canCancel`: a session stands, so cancels may pass */
   | { readonly type: 'desk.shut'; readonly reason: Reason; readonly canCancel: boolean }
@@ -148,7 +158,7 @@ export type DeskEvent =
   | {
       readonly type: 'desk.settle';
       readonly requestId: string;
-      readonly outcome: 'created' | 'denied' | 'requested';
+      readonly outcome: 'created' | 'denied' | 'requested' | 'settled';
       readonly ids: readonly string[];
       readonly reason: Reason | null;
     }
@@ -193,6 +203,8 @@ type Operation =
   | { readonly kind: 'modify'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
   /** the same intent under a fresh order id */
   | { readonly kind: 'renumber'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
+  /** what a person states of an order that is missing at the broker */
+  | { readonly kind: 'settlement'; readonly ids: readonly string[]; readonly records: readonly OrderRecord[] }
   /** durable; waits until the bytes are handed to the socket. Of a `redispatch` nobody waits for an answer */
   | {
       readonly kind: 'dispatch' | 'redispatch';
@@ -260,7 +272,7 @@ export type Handle = (
   out: Outbox,
 ) => void;
 
-const answer = (out: Outbox, requestId: string, deskAnswer: DeskAnswer): void =>
+export const answer = (out: Outbox, requestId: string, deskAnswer: DeskAnswer): void =>
   out.report({ type: 'desk.answered', requestId, answer: deskAnswer });
 
 export const submit: Handle = ({ context, event, view }, out) => {
@@ -392,58 +404,6 @@ export const cancel: Handle = ({ context, event, view }, out) => {
   out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids: [clientOrderId], reason: null });
 };
 
-/** TWS refused an order id, or that of a parent. It tells its next id at once; until then the intent waits. */
-export const noteRefusedId: Handle = ({ context, event }, out) => {
-  const wanted = event as Of<'order.renumberWanted'>;
-  out.assign({ refused: [...context.refused, wanted] });
-};
-
-/** The order ids that TWS grants only ever raise ours; what waits for one is taken up, parents first. */
-export const raiseOrderId: Handle = ({ context, event }, out) => {
-  const { orderId } = event as Of<'broker.orderIdGranted'>;
-  out.assign({ nextOrderId: Math.max(context.nextOrderId, orderId), refused: [] });
-  for (const wanted of context.refused.toSorted((a, b) => a.orderId - b.orderId))
-    out.toSelf({ ...wanted, type: 'desk.renumber' });
-};
-
-/**
- * Nothing entered the book under the refused id, and the intent stands. It goes out once more, under a fresh id and the
- * same reference, when that is durable.
- */
-export const renumber: Handle = ({ context, event, view }, out) => {
-  const { clientOrderId, orderId: refused, reason, at } = event as Of<'desk.renumber'>;
-  const entry = lookUp(context.orders, clientOrderId);
-  if (!entry?.ticket) return;
-  const { state } = view(entry);
-  // Given up or cancelled meanwhile: evidence decides.
-  if (state !== 'submitting' && state !== 'inDoubt') return;
-  const orderId = Math.max(context.nextOrderId, refused + 1);
-  const parentName = entry.ticket.parentClientOrderId;
-  const parent = parentName === undefined ? undefined : lookUp(context.orders, parentName);
-  const isParentGone = parent !== undefined && isClosed(view(parent));
-  // Without the position that its parent would have opened an exit must not go out.
-  const isPointless = isParentGone && isZero(view(parent).filledQuantity);
-  if (context.shut || context.isHalted || isPointless || orderId > orderIdMax)
-    return out.toOrder(clientOrderId, { type: 'order.rejected', clientOrderId, at, reason });
-  const parentOrderId = parent && !isParentGone ? (parent.order.orderId ?? 0) : 0;
-  const fact: OrderFact = { type: 'order.renumbered', clientOrderId, at, orderId, parentOrderId };
-  const order = applyFact(view(entry), fact);
-  const requestId = `renumber:${orderId}`;
-  const records: readonly OrderRecord[] = [{ fact, order }];
-  out.assign({
-    orders: put(context.orders, clientOrderId, {
-      ...entry,
-      parentOrderId,
-      order: { ...entry.order, orderId },
-    }),
-    byOrderId: put(context.byOrderId, orderKey(context.clientId, orderId), clientOrderId),
-    nextOrderId: orderId + 1,
-    lostIds: lostBelow(context.lostIds, orderId),
-    operations: { ...context.operations, [requestId]: { kind: 'renumber', ids: [clientOrderId], records } },
-  });
-  out.report({ type: 'journal.commit', requestId, records });
-};
-
 export const settle: Handle = ({ context, event, view }, out) => {
   const { requestId, outcome, ids, reason } = event as Of<'desk.settle'>;
   const orders = ids.flatMap((id) => lookUp(context.orders, id) ?? []).map(view);
@@ -458,7 +418,8 @@ export const settle: Handle = ({ context, event, view }, out) => {
 export const followVerdict: Handle = ({ context, event, view }, out) => {
   const { requestId, verdict, at } = event as Extract<GateReport, { type: 'gate.reviewed' }>;
   const operation = context.operations[requestId];
-  if (!operation || 'waitingFor' in operation || operation.kind === 'renumber') return;
+  if (!operation || 'waitingFor' in operation) return;
+  if (operation.kind === 'renumber' || operation.kind === 'settlement') return;
   const { kind, ids, records } = operation;
   if (verdict.verdict === 'approved') {
     if (kind === 'submit') for (const id of ids) out.toOrder(id, { type: 'order.approve', at });
@@ -496,19 +457,25 @@ export const followCommit: Handle = ({ context, event }, out) => {
   if (!operation || 'waitingFor' in operation) return;
   const { kind, ids, records } = operation;
   const { [requestId]: _, ...operations } = context.operations;
+  const isOver = kind === 'modify' || kind === 'settlement';
   out.assign({
-    operations:
-      kind === 'modify'
-        ? operations
-        : {
-            ...operations,
-            [requestId]: { kind: kind === 'submit' ? 'dispatch' : 'redispatch', ids, waitingFor: ids },
-          },
+    operations: isOver
+      ? operations
+      : {
+          ...operations,
+          [requestId]: { kind: kind === 'submit' ? 'dispatch' : 'redispatch', ids, waitingFor: ids },
+        },
   });
-  for (const [index, { fact }] of records.entries())
-    out.toOrder(fact.clientOrderId, { ...fact, seq: seqs[index] ?? 0 });
-  if (kind === 'modify')
-    out.toSelf({ type: 'desk.settle', requestId, outcome: 'requested', ids, reason: null });
+  const durable = records.map(({ fact }, index): OrderFact => ({ ...fact, seq: seqs[index] ?? 0 }));
+  for (const fact of durable) out.toOrder(fact.clientOrderId, fact);
+  const last = durable.at(-1);
+  // Its end is news to all but the journal.
+  if (kind === 'settlement' && last)
+    out.toSelf({ type: 'order.recorded', clientOrderId: last.clientOrderId, fact: last });
+  if (isOver) {
+    const outcome = kind === 'modify' ? 'requested' : 'settled';
+    out.toSelf({ type: 'desk.settle', requestId, outcome, ids, reason: null });
+  }
 };
 
 export const followCommitFailure: Handle = ({ context, event, view }, out) => {

@@ -7,8 +7,9 @@ import type { LedgerReport } from './ledger.machine.ts';
 
 type LedgerFacts = Extract<LedgerReport, { type: 'ledger.recorded' }>['facts'];
 
+/** Of those that are not durable yet. */
 export const orderEntries = (records: readonly OrderRecord[]): readonly JournalEntry[] =>
-  records.map(({ fact, order }) => ({ kind: 'order', fact, order }));
+  records.flatMap(({ fact, order }) => (fact.seq === undefined ? [{ kind: 'order', fact, order }] : []));
 
 export const ledgerEntries = (facts: LedgerFacts): readonly JournalEntry[] =>
   facts.map(

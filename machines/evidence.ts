@@ -5,12 +5,14 @@
 import { add, compare, equals, isZero, subtract } from './decimal.ts';
 import { filledUnder, incarnationsOf, liveIncarnations } from './incarnation.ts';
 import {
+  aliveAgainCode,
   applyFact,
   effectiveChange,
   executionFamily,
   executionRevision,
   type Fill,
   isFullyFilled,
+  isSettledByHand,
   type Order,
   type OrderFact,
   type OrderTerms,
@@ -29,6 +31,13 @@ export const isClosed = (order: Pick<Order, 'state'>): boolean => closedStates.h
 
 /** Statuses of a broker order that may still fill. */
 export const openStatuses: ReadonlySet<BrokerOrderStatus> = new Set(['pending', 'working', 'cancelPending']);
+
+/** Whether a word has ended it, the broker's or a person's. What executions have filled needs no word. */
+export const endedByWord = (order: Order): boolean =>
+  order.state === 'cancelled' ||
+  order.state === 'expired' ||
+  order.state === 'rejected' ||
+  (order.state === 'filled' && isSettledByHand(order));
 
 /** States in which nobody at the broker has acknowledged the newest request of ours. */
 const unanswered: ReadonlySet<Order['state']> = new Set(['submitting', 'inDoubt']);
@@ -170,7 +179,7 @@ function reopened(order: Order, permId: string): News[] {
 }
 
 export const aliveAgain = ({ state }: Order, permId: string): Reason => ({
-  code: 'alive-again',
+  code: aliveAgainCode,
   message: `the order was ${state}, and the broker shows a live one behind it (permId ${permId})`,
 });
 
@@ -179,7 +188,7 @@ export const aliveAgain = ({ state }: Order, permId: string): Reason => ({
  * only its lists can tell.
  */
 export const contradictsEnd = (order: Order, fact: BrokerFact): boolean =>
-  (order.state === 'cancelled' || order.state === 'expired' || order.state === 'rejected') &&
+  endedByWord(order) &&
   (fact.type === 'broker.orderSeen' || fact.type === 'broker.statusSeen') &&
   openStatuses.has(fact.status) &&
   order.permIds.includes(fact.ids.permId);

@@ -12,7 +12,7 @@ import {
   retireAfterMs,
   retiredPerSweepMax,
 } from './desk.ts';
-import { isClosed, isKnown } from './evidence.ts';
+import { endedByWord, isClosed, isKnown } from './evidence.ts';
 import {
   discoveredOrder,
   type IdentifiedFact,
@@ -181,10 +181,9 @@ export const weighLists: Handle = ({ context, event }, out) => {
   }
 };
 
-/** States that a word of the broker leads to. One that executions led to needs no list, unless a correction took some back. */
-const endedByWord: ReadonlySet<Order['state']> = new Set(['cancelled', 'expired', 'rejected']);
+/** What a word has ended. What executions have ended needs no list, unless a correction took some back. */
 const mayLive = (order: Order): boolean =>
-  endedByWord.has(order.state) || (order.state === 'filled' && !isComplete(order));
+  endedByWord(order) || (order.state === 'filled' && !isComplete(order));
 
 export const tellOpenOrders: Handle = ({ context, event }, out) => {
   out.assign({ refused: [] });

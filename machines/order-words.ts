@@ -2,7 +2,7 @@
 import type { Alarm } from './alarm.ts';
 import { compare } from './decimal.ts';
 import { incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
-import type { Order, OrderFact, OrderTicket, Reason } from './order.ts';
+import { isSettledByHand, type Order, type OrderFact, type OrderTicket, type Reason } from './order.ts';
 import type { BrokerFact, TwsCommand } from './tws.ts';
 
 export interface OrderInput {
@@ -179,9 +179,9 @@ export function missingFrom(
 export const hasStatedFills = ({ stated, order }: OrderContext): boolean =>
   stated !== null && compare(stated.filled, order.filledQuantity) > 0;
 
-/** The broker works on what we hold for ended, and there is something left to fill. */
-export const isListedSinceItsEnd = (context: OrderContext, event: OrderEvent): boolean =>
-  event.type === 'order.listed' && event.since > context.lastAt && !isComplete(context.order);
+/** The broker works on what we hold for ended, and there is something left to fill, whatever a person said. */
+export const isListedSinceItsEnd = ({ lastAt, order }: OrderContext, event: OrderEvent): boolean =>
+  event.type === 'order.listed' && event.since > lastAt && (!isComplete(order) || isSettledByHand(order));
 
 /** Complete lists of the broker, asked for after the newest word about the order. */
 export const isNewList = (context: OrderContext, event: OrderEvent): event is EvidenceCompleted =>

@@ -148,7 +148,12 @@ export interface Order extends OrderTerms {
   /** of a combo: executions of its legs, each in its last revision; quantity `"0"`: taken back */
   readonly legFills?: readonly LegFill[];
   /** filled quantity that the broker states though no execution explains it */
-  readonly statedFilled?: { readonly quantity: Decimal; readonly averagePrice: Decimal | null };
+  readonly statedFilled?: {
+    readonly quantity: Decimal;
+    readonly averagePrice: Decimal | null;
+    /** a person stated it, not the broker */
+    readonly settled?: true;
+  };
   /** executions that the broker took back */
   readonly busted?: readonly string[];
   /** why TWS holds a live order back, e.g. `locate`; absent when it does not */
@@ -222,6 +227,8 @@ export type OrderFact = OrderFactBase &
         readonly type: 'order.filledAsStated';
         readonly filled: Decimal;
         readonly averagePrice: Decimal | null;
+        /** absent: the broker states it; a person does so with a reason */
+        readonly reason?: Reason;
       }
     | {
         readonly type: 'order.commissioned';
@@ -313,6 +320,19 @@ function withFills(order: Order, fills: readonly Fill[]): Order {
   };
 }
 
+/** Why an order is open again that had ended. */
+export const aliveAgainCode = 'alive-again';
+
+/** Whether a person's word stands for executions that nobody has seen. */
+export const isSettledByHand = ({ statedFilled }: Order): boolean => statedFilled?.settled === true;
+
+/** A person who took it for ended was wrong, and so may be what he said of its fills. */
+function unsettled(order: Order): Order {
+  if (!isSettledByHand(order)) return order;
+  const { statedFilled: _, ...rest } = order;
+  return withFills(rest, order.fills);
+}
+
 /** A combo is charged by its legs; what its own line says counts when theirs say nothing, and never twice. */
 function commissionOf(fills: readonly Fill[], legFills: readonly LegFill[]): Decimal | null {
   const own = commissionSum(fills);
@@ -362,7 +382,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
     case 'order.sent':
       return order;
     case 'order.doubted':
-      return { ...order, reason: fact.reason };
+      return { ...(fact.reason.code === aliveAgainCode ? unsettled(order) : order), reason: fact.reason };
     case 'order.withheld':
     case 'order.rejected':
       return { ...ended(order, 'inactive'), reason: fact.reason };
@@ -408,11 +428,11 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
           )
           .filter((fill) => !isZero(fill.quantity)),
       );
-    case 'order.filledAsStated':
-      return withFills(
-        { ...order, statedFilled: { quantity: fact.filled, averagePrice: fact.averagePrice } },
-        order.fills,
-      );
+    case 'order.filledAsStated': {
+      const { filled: quantity, averagePrice, reason = order.reason } = fact;
+      const statedFilled = { quantity, averagePrice, ...(fact.reason ? { settled: true as const } : {}) };
+      return withFills({ ...order, reason, statedFilled }, order.fills);
+    }
     case 'order.legExecuted': {
       const family = executionFamily(fact.fill.execId);
       const others = (order.legFills ?? []).filter(({ execId }) => executionFamily(execId) !== family);

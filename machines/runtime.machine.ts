@@ -402,6 +402,7 @@ export const runtimeMachine = setup({
         'order.submit': { actions: 'toDesk' },
         'order.modify': { actions: 'toDesk' },
         'order.cancel': { actions: 'toDesk' },
+        'order.settle': { actions: 'toDesk' },
         'desk.sweep': { actions: ['noteTime', 'toDesk', 'tickAudit'] },
         'desk.raiseOrderId': { actions: 'toDesk' },
         'desk.answered': { actions: 'emitAnswer' },

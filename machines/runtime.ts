@@ -37,7 +37,15 @@ export type RuntimeEvent =
   | { readonly type: 'runtime.restartForgotten'; readonly child: ChildName }
   | Extract<
       DeskEvent,
-      { type: 'order.submit' | 'order.modify' | 'order.cancel' | 'desk.sweep' | 'desk.raiseOrderId' }
+      {
+        type:
+          | 'order.submit'
+          | 'order.modify'
+          | 'order.cancel'
+          | 'order.settle'
+          | 'desk.sweep'
+          | 'desk.raiseOrderId';
+      }
     >
   | Extract<LedgerEvent, { type: 'ledger.valued' }>
   | GateEvent

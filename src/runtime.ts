@@ -196,7 +196,10 @@ export function createRuntime(options: RuntimeOptions) {
 
     /** Sends a command and gives the desk's answer, mostly within the call. */
     ask(
-      event: Extract<RuntimeEvent, { type: 'order.submit' | 'order.modify' | 'order.cancel' }>,
+      event: Extract<
+        RuntimeEvent,
+        { type: 'order.submit' | 'order.modify' | 'order.cancel' | 'order.settle' }
+      >,
     ): Promise<DeskAnswer> {
       if (child('desk').getSnapshot().status !== 'active') {
         const reason = { code: 'failed', message: shutReasons.failed };

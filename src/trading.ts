@@ -210,20 +210,26 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       case 'settled':
       case 'closed':
       case 'version':
+      case 'notMissing':
         return order ? { outcome: answer.outcome, order } : { outcome: 'unknown' };
       default:
         return nobody();
     }
   }
 
-  async function cancel(clientOrderId: string): Promise<ChangeOutcome> {
-    const requestId = runtime.nextRequestId();
-    const answer = await runtime.ask({ type: 'order.cancel', requestId, clientOrderId, at: now() });
+  /** Orders that the desk has forgotten have closed. */
+  function outcomeOf(clientOrderId: string, answer: DeskAnswer): ChangeOutcome {
     if (answer.outcome === 'unknown') {
       const order = runtime.order(clientOrderId);
       if (order && isClosed(order)) return { outcome: 'closed', order };
     }
     return changeOutcome(answer);
+  }
+
+  async function cancel(clientOrderId: string): Promise<ChangeOutcome> {
+    const requestId = runtime.nextRequestId();
+    const answer = await runtime.ask({ type: 'order.cancel', requestId, clientOrderId, at: now() });
+    return outcomeOf(clientOrderId, answer);
   }
 
   function openOrders(): Order[] {
@@ -293,6 +299,13 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       });
       if (answer.outcome === 'denied') metrics.denials.add(answer.reason.code);
       return changeOutcome(answer);
+    },
+
+    async settle(clientOrderId, settlement) {
+      const requestId = runtime.nextRequestId();
+      const at = now();
+      const answer = await runtime.ask({ type: 'order.settle', requestId, clientOrderId, settlement, at });
+      return outcomeOf(clientOrderId, answer);
     },
 
     async preview(request): Promise<PreviewOutcome> {

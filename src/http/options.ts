@@ -8,6 +8,7 @@ import type { JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
 import type { Bar, Beat, Quote, RequestFailure } from '../../machines/market.ts';
 import type { FieldProblem, Order, OrderTicket, Reason } from '../../machines/order.ts';
+import type { Settlement } from '../../machines/settlement.ts';
 import type { AccountValue, ContractDetails, OrderPreview, TermsChange } from '../../machines/tws.ts';
 
 /** An order as the client wants it: a ticket whose account and transmit flag the runtime fills in. */
@@ -46,6 +47,8 @@ export type ChangeOutcome =
   | { readonly outcome: 'unknown' }
   | { readonly outcome: 'closed'; readonly order: Order }
   | { readonly outcome: 'version'; readonly order: Order }
+  /** open, and not one that the broker's lists lack */
+  | { readonly outcome: 'notMissing'; readonly order: Order }
   | { readonly outcome: 'denied'; readonly order: Order; readonly reason: Reason }
   | { readonly outcome: 'unavailable'; readonly reason: Reason }
   | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
@@ -82,6 +85,8 @@ export interface TradingPort {
   submit(request: OrderRequest, receivedAt?: number): Promise<SubmitOutcome>;
   modify(clientOrderId: string, change: TermsChange, ifVersion: number | null): Promise<ChangeOutcome>;
   cancel(clientOrderId: string): Promise<ChangeOutcome>;
+  /** Ends an order that the broker's lists lack, as a person states it. */
+  settle(clientOrderId: string, settlement: Settlement): Promise<ChangeOutcome>;
   cancelAll(): Promise<
     readonly {
       readonly clientOrderId: string;

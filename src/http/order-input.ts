@@ -3,17 +3,19 @@
  * whether the order is wise or allowed is decided elsewhere.
  */
 import { randomUUID } from 'node:crypto';
-import { type Decimal, isPositive, toDecimal } from '../../machines/decimal.ts';
+import { compare, type Decimal, isPositive, toDecimal } from '../../machines/decimal.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { FieldProblem, Order, OrderTerms, OrderType } from '../../machines/order.ts';
+import type { Settlement } from '../../machines/settlement.ts';
 import type { TermsChange } from '../../machines/tws.ts';
 import { readInstrument } from './instrument-input.ts';
 import type { OrderRequest } from './options.ts';
-import { ChangeInput, OrderInput } from './order-schema.ts';
+import { ChangeInput, OrderInput, SettlementInput } from './order-schema.ts';
 import { type Checked, checkOf } from './validation.ts';
 
 const checkOrder = checkOf(OrderInput);
 const checkChange = checkOf(ChangeInput);
+const checkSettlement = checkOf(SettlementInput);
 
 const priceFields = ['limitPrice', 'stopPrice', 'trailAmount', 'trailPercent'] as const;
 type PriceField = (typeof priceFields)[number];
@@ -106,6 +108,21 @@ export function readChange(
       ...(input.outsideRegularHours !== undefined && { outsideRegularHours: input.outsideRegularHours }),
     },
   };
+}
+
+/** What this body says became of an order. `contract`: of the order, when it is known. */
+export function readSettlement(body: unknown, contract: Contract | undefined): Checked<Settlement> {
+  const { value: input, errors: shapeErrors } = checkSettlement(body);
+  if (shapeErrors) return { errors: shapeErrors };
+  const errors: FieldProblem[] = [];
+  const filledQuantity = readDecimal(input.filledQuantity, '/filledQuantity', errors);
+  if (compare(filledQuantity, '0') < 0)
+    errors.push({ pointer: '/filledQuantity', detail: `must be 0 or more, not ${filledQuantity}` });
+  const readPrice = mayBeNegative(contract) ? readDecimal : readPositive;
+  const averagePrice =
+    input.averagePrice === undefined ? null : readPrice(input.averagePrice, '/averagePrice', errors);
+  if (errors.length > 0) return { errors };
+  return { value: { filledQuantity, averagePrice, note: input.note ?? '' } };
 }
 
 type Prices = { -readonly [F in PriceField]?: Decimal };

@@ -132,3 +132,21 @@ export const ChangeInput = Type.Object(
   { ...closed, minProperties: 1 },
 );
 export type ChangeInput = Static<typeof ChangeInput>;
+
+/** The body of `POST /v1/orders/{clientOrderId}/settle`. */
+export const SettlementInput = Type.Object(
+  {
+    filledQuantity: Type.Unsafe<string | number>({
+      type: ['string', 'number'],
+      description: 'All that it ever filled, as a decimal; 0: nothing.',
+    }),
+    averagePrice: Type.Optional(
+      Type.Unsafe<string | number>({
+        type: ['string', 'number'],
+        description: 'Of all that, as a decimal; left out: not known.',
+      }),
+    ),
+    note: Type.Optional(Type.String({ maxLength: 200, description: 'Where that is known from.' })),
+  },
+  closed,
+);

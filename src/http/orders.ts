@@ -3,8 +3,8 @@ import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import type { Order } from '../../machines/order.ts';
 import type { HttpOptions, SubmitTiming } from './options.ts';
-import { readChange, readOrder } from './order-input.ts';
-import { ChangeInput, OrderInput } from './order-schema.ts';
+import { readChange, readOrder, readSettlement } from './order-input.ts';
+import { ChangeInput, OrderInput, SettlementInput } from './order-schema.ts';
 import { type Answer, answerToChange, answerToSubmit, orderNotFound } from './outcomes.ts';
 import { listOf, pageQuery, pageRequest, queried } from './pages.ts';
 import { invalid, ProblemError, tradingUnavailable } from './problems.ts';
@@ -136,6 +136,28 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
     async (request, reply) => {
       const { clientOrderId } = request.params;
       return send(reply, answerToChange(clientOrderId, 'cancel', await trading.cancel(clientOrderId)));
+    },
+  );
+
+  server.post(
+    '/v1/orders/:clientOrderId/settle',
+    {
+      config: trade,
+      schema: {
+        tags,
+        summary: "End an order that the broker's lists lack",
+        description:
+          'For an order in doubt with the reason missing-at-broker. Positions follow the broker; what it says of the order later outranks this.',
+        params: OrderPath,
+        body: SettlementInput,
+        response: { 200: OrderView, ...problems(400, 404, 409, 503) },
+      },
+    },
+    async (request, reply) => {
+      const { clientOrderId } = request.params;
+      const settlement = valid(readSettlement(request.body, reading.order(clientOrderId)?.contract));
+      const result = await trading.settle(clientOrderId, settlement);
+      return send(reply, answerToChange(clientOrderId, 'settle', result));
     },
   );
 

@@ -35,7 +35,7 @@ export function answerToSubmit(result: SubmitOutcome): Answer<200 | 201> {
 /** A cancel that was under way already answers like the one that began it. */
 export function answerToChange(
   clientOrderId: string,
-  what: 'modify' | 'cancel',
+  what: 'modify' | 'cancel' | 'settle',
   result: ChangeOutcome,
 ): Answer {
   switch (result.outcome) {
@@ -53,6 +53,10 @@ export function answerToChange(
       const detail = `the order is at version ${result.order.version}: read it again`;
       return { problem: problem('version-mismatch', detail, { order: result.order }) };
     }
+    case 'notMissing': {
+      const detail = `"${clientOrderId}" is ${whyNotMissing(result.order)}`;
+      return { problem: problem('order-not-missing', detail, { order: result.order }) };
+    }
     case 'denied':
       return { problem: denied(result.reason, { order: result.order }) };
     case 'unavailable':
@@ -62,6 +66,13 @@ export function answerToChange(
     case 'invalid':
       return { problem: invalid(result.errors) };
   }
+}
+
+/** The state of an order that cannot be settled by hand, and what to do instead. */
+function whyNotMissing({ state, reason }: Order): string {
+  if (state !== 'inDoubt') return `${state}, and the broker's word ends it: cancel it if it must go`;
+  const why = reason ? ` (${reason.code})` : '';
+  return `inDoubt${why}, and the broker is being asked: settle it when the reason is missing-at-broker`;
 }
 
 export function orderNotFound(clientOrderId: string): Problem {

@@ -30,6 +30,7 @@ describe('the description of the API', () => {
       '/v1/orders',
       '/v1/orders/{clientOrderId}',
       '/v1/orders/preview',
+      '/v1/orders/{clientOrderId}/settle',
       '/v1/kill',
       '/v1/trading',
       '/v1/quotes/{instrument}',

@@ -134,6 +134,16 @@ export class MemoryOrders implements TradingPort {
     return { outcome: 'requested' as const, order: next };
   }
 
+  /** Ends what is in doubt. */
+  async settle(id: string, { filledQuantity }: { readonly filledQuantity: string }) {
+    const order = this.orders.get(id);
+    if (!order) return { outcome: 'unknown' as const };
+    if (closedStates.includes(order.state)) return { outcome: 'closed' as const, order };
+    if (order.state !== 'inDoubt') return { outcome: 'notMissing' as const, order };
+    const next = this.update({ ...order, state: 'cancelled', filledQuantity }, 'order.cancelled');
+    return { outcome: 'settled' as const, order: next };
+  }
+
   async cancelAll() {
     const open = [...this.orders.values()].filter((order) => !closedStates.includes(order.state));
     return Promise.all(
