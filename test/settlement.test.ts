@@ -1,7 +1,7 @@
 /** Orders that the broker's lists lack for good, and the person who ends them. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { alertsAbout } from './incidents/oracle.ts';
+import { alertsAbout, everyRow } from './incidents/oracle.ts';
 import {
   compareNow,
   discrepancies,
@@ -174,6 +174,13 @@ describe('orders that ended on a day that is listed no more', () => {
     await whole.restart();
     expect(await orders()).toEqual(before);
     expect(exposures()).toEqual(['beside']);
+    const facts = await everyRow(whole, '/v1/journal', 'facts');
+    const ofSome = facts.filter(({ payload }) => payload.order?.clientOrderId === 'some');
+    expect(ofSome.map(({ event }) => event).slice(-3)).toEqual([
+      'order.doubted',
+      'order.filledAsStated',
+      'order.cancelled',
+    ]);
     await untilAgreed(whole);
     await untilPaired(whole);
   }, 60_000);
