@@ -4,7 +4,14 @@
  */
 import { type AnyActorRef, assign, enqueueActions, setup } from 'xstate';
 import {
-  actorId,
+  type BlotterCommand,
+  type BlotterId,
+  type Blotters,
+  blotterMachine,
+  blotterOf,
+  orderActor,
+} from './blotter.machine.ts';
+import {
   cancel,
   type DeskContext,
   type DeskEvent,
@@ -22,7 +29,6 @@ import {
   submit,
 } from './desk.ts';
 import { recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } from './intake.ts';
-import { orderMachine } from './order.machine.ts';
 import type { Order } from './order.ts';
 import { quarantine } from './quarantine.ts';
 import { noteRefusedId, raiseOrderId, renumber } from './renumbering.ts';
@@ -34,8 +40,9 @@ export const deskMachine = setup({
     input: {} as { readonly clientId: number },
     events: {} as DeskEvent,
     tags: {} as 'serving' | 'shut',
+    children: {} as { [id: BlotterId]: 'blotter' },
   },
-  actors: { order: orderMachine },
+  actors: { blotter: blotterMachine },
   actions: {
     submit: enqueueActions((args) => run(submit, args)),
     modify: enqueueActions((args) => run(modify, args)),
@@ -149,15 +156,25 @@ function run(
     enqueue: any;
   },
 ): void {
-  const children: Readonly<Record<string, AnyActorRef | undefined>> = self.getSnapshot().children;
+  const blotters: Blotters = self.getSnapshot().children;
   const born = new Set<string>();
+  const opened = new Set<string>();
+  const tellBlotter = (command: BlotterCommand): void => {
+    const id = blotterOf(command.clientOrderId);
+    if (!blotters[id] && !opened.has(id)) enqueue.spawnChild('blotter', { id });
+    opened.add(id);
+    enqueue.sendTo(id, command);
+  };
   handle(
     {
       context,
       event,
-      living: () => Object.keys(children).map(orderOfActor),
+      living: () =>
+        Object.values(blotters).flatMap((each) =>
+          Object.keys(each?.getSnapshot().children ?? {}).map(orderOfActor),
+        ),
       view: ({ live, order }) => {
-        const ref = live ? children[actorId(order.clientOrderId)] : undefined;
+        const ref = live ? orderActor(blotters, order.clientOrderId) : undefined;
         // One that threw at its birth has no context.
         return (ref?.getSnapshot().context?.order as Order | undefined) ?? order;
       },
@@ -165,18 +182,18 @@ function run(
     {
       assign: (change) => enqueue.assign(change),
       toOrder: (clientOrderId, orderEvent) => {
-        // XState throws when there is no such actor: an order that was given up must not take the desk with it.
-        const id = actorId(clientOrderId);
-        if (children[id] || born.has(id)) enqueue.sendTo(id, orderEvent);
+        const actor = orderActor(blotters, clientOrderId);
+        if (born.has(clientOrderId)) tellBlotter({ type: 'blotter.pass', clientOrderId, event: orderEvent });
+        else if (actor) enqueue.sendTo(actor, orderEvent);
       },
       toSelf: (deskEvent) => enqueue.sendTo(self, deskEvent),
       report: (report) => enqueue.sendParent(report),
       spawn: (clientOrderId, { order, ticket, parentOrderId }, replaying) => {
-        const id = actorId(clientOrderId);
-        born.add(id);
-        enqueue.spawnChild('order', { id, input: { order, ticket, parentOrderId, replaying } });
+        born.add(clientOrderId);
+        const input = { order, ticket, parentOrderId, replaying };
+        tellBlotter({ type: 'blotter.open', clientOrderId, input });
       },
-      stop: (clientOrderId) => enqueue.stopChild(actorId(clientOrderId)),
+      stop: (clientOrderId) => tellBlotter({ type: 'blotter.close', clientOrderId }),
     },
   );
 }

@@ -239,14 +239,15 @@ export interface DeskContext {
 export const earlyCommissionsMax = 500;
 /** Closed orders keep their actor this long after the last fact: late fills and commissions mostly come at once. */
 export const retireAfterMs = 5_000;
-/** Stopping an actor costs as much as it has siblings: never many in one turn, or an order would wait behind them. */
-export const retiredPerSweepMax = 5;
+/** Never more in one turn, or an order would wait behind them. */
+export const retiredPerSweepMax = 100;
 /** Sweeps are many times closer to each other. A gap like this is a clock that was put forward, or a machine that slept. */
 export const leapMs = 60_000;
 /** Closed orders stay known to the desk this long: TWS may still speak of them for the rest of the day. */
 export const forgetAfterMs = 48 * 3_600_000;
 
-export const actorId = (clientOrderId: string): `order:${string}` => `order:${clientOrderId}`;
+export type ActorId = `order:${string}`;
+export const actorId = (clientOrderId: string): ActorId => `order:${clientOrderId}`;
 export const orderOfActor = (id: string): string => id.slice('order:'.length);
 
 export type Of<T extends DeskEvent['type']> = Extract<DeskEvent, { type: T }>;

@@ -6,11 +6,14 @@ export type Lookup<T> = Readonly<Record<string, Readonly<Record<string, T>>>>;
 
 const bucketCount = 256;
 
-function bucketOf(key: string): string {
+/** The same number for the same text, anywhere and always. */
+export function hashOf(key: string): number {
   let hash = 0;
   for (let i = 0; i < key.length; i += 1) hash = (hash * 31 + key.charCodeAt(i)) | 0;
-  return String((hash >>> 0) % bucketCount);
+  return hash >>> 0;
 }
+
+const bucketOf = (key: string): string => String(hashOf(key) % bucketCount);
 
 export const lookUp = <T>(lookup: Lookup<T>, key: string): T | undefined => {
   const bucket = lookup[bucketOf(key)];

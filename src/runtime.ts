@@ -1,6 +1,7 @@
 /** The running actor tree: restored from the journal, connected to TWS, and what the face of the process needs of it. */
 import type { Logger } from 'pino';
 import { type ActorRefFrom, createActor, type InspectionEvent } from 'xstate';
+import { orderActor } from '../machines/blotter.machine.ts';
 import type { DeskAnswer } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
 import type { JournalRecord } from '../machines/journal.ts';
@@ -238,7 +239,7 @@ export function createRuntime(options: RuntimeOptions) {
 
     /** The order as it is now: the living actor's view, or what the journal holds. */
     order(clientOrderId: string): Order | undefined {
-      const actor = child('desk').getSnapshot().children[`order:${clientOrderId}`];
+      const actor = orderActor(child('desk').getSnapshot().children, clientOrderId);
       return actor ? actor.getSnapshot().context.order : journal.order(clientOrderId);
     },
 

@@ -1,4 +1,5 @@
 /** The inspector, with the real receiver of @statelyai/inspect on the other end of a real socket. */
+
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -9,6 +10,7 @@ import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { assign, createActor, enqueueActions, fromCallback, setup, stopChild } from 'xstate';
+import { blotterOf } from '../machines/blotter.machine.ts';
 import { createInspector, type Inspector, type InspectorOptions } from '../src/inspector.ts';
 import { eventually, type Program, startProgram, temporaryFolder } from './program.ts';
 
@@ -89,6 +91,9 @@ async function dial(host: string, port: number): Promise<string> {
   }
 }
 
+const pathOf = (clientOrderId: string): string =>
+  `runtime.desk.${blotterOf(clientOrderId)}.order:${clientOrderId}`;
+
 describe('of the running program', () => {
   const token = 'a-token-that-nobody-may-see';
   const folder = temporaryFolder();
@@ -147,13 +152,13 @@ describe('of the running program', () => {
     expect(early.status).toBe(201);
     const receiver = listen(url);
     const rows = (await call('GET', '/v1/actors')).body.actors as { id: string; state: string }[];
-    expect(rows.map(({ id }) => id)).toContain('runtime.desk.order:early');
+    expect(rows.map(({ id }) => id)).toContain(pathOf('early'));
     await eventually(
       () => rows.filter(({ id }) => ![...receiver.paths().values()].includes(id)),
       (missing) => missing.length === 0,
       lookingOnMs,
     );
-    expect(receiver.snapshots('runtime.desk.order:early').at(-1)).toMatchObject({
+    expect(receiver.snapshots(pathOf('early')).at(-1)).toMatchObject({
       status: 'active',
       value: 'working',
     });
@@ -167,15 +172,13 @@ describe('of the running program', () => {
     expect((await place('late')).status).toBe(201);
     await call('DELETE', '/v1/orders/late?wait=closed&timeoutMs=10000');
     const states = await eventually(
-      () => receiver.snapshots('runtime.desk.order:late').map(({ value }) => value),
+      () => receiver.snapshots(pathOf('late')).map(({ value }) => value),
       (values) => values.includes('cancelled'),
       lookingOnMs,
     );
     const steps = states.filter((value, index) => value !== states[index - 1]);
     expect(steps.slice(-3)).toEqual(['working', 'cancelling', 'cancelled']);
-    expect(receiver.eventsOf('runtime.desk.order:late').map(({ event }) => event.type)).toContain(
-      'order.cancel',
-    );
+    expect(receiver.eventsOf(pathOf('late')).map(({ event }) => event.type)).toContain('order.cancel');
   });
 
   test('no account and no token in any byte, wherever they stand', async () => {
@@ -214,7 +217,7 @@ describe('of the running program', () => {
     const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => place(`many-${n}`)));
     expect(answers.map(({ status }) => status)).toEqual(Array(30).fill(201));
     await eventually(
-      () => receiver.snapshots('runtime.desk.order:many-29').at(-1)?.value,
+      () => receiver.snapshots(pathOf('many-29')).at(-1)?.value,
       (value) => value === 'working',
       lookingOnMs,
     );

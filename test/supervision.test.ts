@@ -2,7 +2,9 @@
  * The supervisor's table, row by row: each child of the root is struck by a message that it cannot read, as a fault of
  * our own would strike it, and what then shows outside is what machines/supervision.ts says.
  */
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { orderActor } from '../machines/blotter.machine.ts';
 import type { ActorRow, HealthReason } from '../machines/health.ts';
 import {
   type ChildName,
@@ -186,7 +188,7 @@ test('an order whose actor throws is in doubt for a moment, halts trading, and t
   await whole.place({ clientOrderId: 'struck' });
   await whole.place({ clientOrderId: 'beside' });
   await whole.order('struck', ({ state }) => state === 'working');
-  const actor = whole.program.runtime.child('desk').getSnapshot().children['order:struck'];
+  const actor = orderActor(whole.program.runtime.child('desk').getSnapshot().children, 'struck');
   const unreadableFact = { type: 'order.filled' } as never;
   actor?.send(unreadableFact);
   expect((await whole.call('GET', '/health/live')).status).toBe(200);

@@ -53,8 +53,9 @@ describe('GET /v1/machines', () => {
     expect(submitting?.transitions).toContainEqual(
       expect.objectContaining({ event: null, delay: 'ackTimeout', guard: 'isUnsent' }),
     );
-    const desk = machineDefinitions().find(({ id }) => id === 'desk');
-    expect(desk?.actors).toEqual([{ name: 'order', machine: 'order' }]);
+    const actorsOf = (name: string) => machineDefinitions().find(({ id }) => id === name)?.actors;
+    expect(actorsOf('desk')).toEqual([{ name: 'blotter', machine: 'blotter' }]);
+    expect(actorsOf('blotter')).toEqual([{ name: 'order', machine: 'order' }]);
   });
 
   test('as a diagram for whoever asks for one', async () => {

@@ -67,7 +67,10 @@ function startDesk() {
   const grant = (orderId: number): void => send({ type: 'broker.orderIdGranted', at, orderId });
   const reports = <T extends DeskReport['type']>(type: T) =>
     heard.filter((report): report is Extract<DeskReport, { type: T }> => report.type === type);
-  const actors = () => Object.keys(desk.getSnapshot().children);
+  const actors = () =>
+    Object.values(desk.getSnapshot().children)
+      .flatMap((blotter) => Object.keys(blotter?.getSnapshot().children ?? {}))
+      .sort();
   return { send, submit, refuse, grant, commit, commits, placed, view, actors, heard: reports };
 }
 const pick = ({ orderId, parentOrderId }: { orderId: number; parentOrderId: number }) => ({
@@ -382,6 +385,6 @@ test('a retired order sleeps through what it knows, and wakes up for news', () =
   });
   expect(desk.actors()).toEqual(['order:c-1.sl']);
   tell(executed('a.02', '9'), 30_000);
-  expect(desk.actors()).toEqual(['order:c-1.sl', 'order:c-1']);
+  expect(desk.actors()).toEqual(['order:c-1', 'order:c-1.sl']);
   expect(desk.view('c-1')).toMatchObject({ filledQuantity: '9' });
 });

@@ -1,5 +1,6 @@
 /** One life of the runtime's process: the whole machine tree over the journal that the life before has left. */
 import { type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
+import { orderActor } from '../../machines/blotter.machine.ts';
 import type { DeskAnswer } from '../../machines/desk.ts';
 import { retireAfterMs } from '../../machines/desk.ts';
 import type { GateVerdict } from '../../machines/gate.machine.ts';
@@ -207,7 +208,7 @@ export function live(options: LifeOptions) {
     },
     /** The order as the living actor shows it, or as the journal holds it. */
     order(clientOrderId: string): Order | undefined {
-      const actor = child('desk').getSnapshot().children[`order:${clientOrderId}`];
+      const actor = orderActor(child('desk').getSnapshot().children, clientOrderId);
       return actor ? actor.getSnapshot().context.order : journal.order(clientOrderId);
     },
     /** Calls off what no longer matters at the end of a run. */

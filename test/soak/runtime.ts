@@ -35,7 +35,9 @@ serve({
     gc();
     gc();
     const { heapUsed, external, rss } = process.memoryUsage();
-    const orders = Object.keys(program.runtime.child('desk').getSnapshot().children).length;
+    const orders = Object.values(program.runtime.child('desk').getSnapshot().children)
+      .map((blotter) => Object.keys(blotter?.getSnapshot().children ?? {}).length)
+      .reduce((sum, count) => sum + count, 0);
     return { heapBytes: heapUsed + external, rssBytes: rss, actors: orders };
   },
 });
