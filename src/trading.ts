@@ -11,6 +11,7 @@ import type {
   OrderRequest,
   PreviewOutcome,
   SubmitOutcome,
+  SwitchOutcome,
   TradingPort,
   TradingState,
   TradingStatus,
@@ -266,13 +267,24 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
 
   const status = (): TradingStatus => runtime.root.getSnapshot().context.latched;
 
-  async function setStatus(state: TradingState, message: string): Promise<TradingStatus> {
-    if (status().state === state) return status();
+  /** Of the supervisor's, those that are gone for good. */
+  function failedParts(): readonly string[] {
+    const root = runtime.root.getSnapshot();
+    if (!root.hasTag('disabled') && !root.hasTag('failed')) return [];
+    return Object.entries(root.children).flatMap(([name, child]) =>
+      child?.getSnapshot().status === 'error' ? [name] : [],
+    );
+  }
+
+  async function setStatus(state: TradingState, message: string): Promise<SwitchOutcome> {
+    const parts = failedParts();
+    if (parts.length > 0 && state !== 'halted') return { outcome: 'partFailed', parts, status: status() };
+    if (status().state === state) return { outcome: 'switched', status: status() };
     const durable = nextRecord(runtime, ({ event }) => event === 'trading.changed');
     const type = state === 'open' ? 'gate.open' : state === 'reducing' ? 'gate.reduce' : 'gate.halt';
     runtime.send({ type, reason: { code: 'operator', message }, at: now() });
     await durable;
-    return status();
+    return { outcome: 'switched', status: status() };
   }
 
   return {

@@ -159,6 +159,18 @@ describe.each(rules)('the %s', (name, rule) => {
     const { body } = await whole.call('GET', '/v1/trading');
     expect(body.state).toBe(rule.finally === 'halt' ? 'halted' : 'open');
     if (rule.finally === 'halt') expect(body.reasons[0].code).toBe('part-failed');
+    for (const state of ['open', 'reducing']) {
+      expect(await whole.call('PUT', '/v1/trading', { state })).toMatchObject({
+        status: 409,
+        body: {
+          code: 'part-failed',
+          parts: [name],
+          trading: body,
+          detail: expect.stringMatching(`the ${name} failed .* restart the runtime`),
+        },
+      });
+    }
+    expect((await whole.call('GET', '/v1/trading')).body).toEqual(body);
     if (rule.finally === 'halt' && name !== 'tws') {
       expect((await whole.call('DELETE', `/v1/orders/${resting}`)).status, 'cancels pass').toBe(202);
       await whole.order(resting, ({ state }) => state === 'cancelled');

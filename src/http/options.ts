@@ -73,6 +73,11 @@ export interface TradingStatus {
   readonly reasons: readonly (Reason & { readonly since: string })[];
 }
 
+export type SwitchOutcome =
+  | { readonly outcome: 'switched'; readonly status: TradingStatus }
+  /** the desk is shut until a new process, whatever the switch says */
+  | { readonly outcome: 'partFailed'; readonly status: TradingStatus; readonly parts: readonly string[] };
+
 export interface LeaseTerms {
   readonly client: string;
   readonly cancelAfterMs: number;
@@ -103,7 +108,8 @@ export interface TradingPort {
    */
   renewLease(client: string, cancelAfterMs: number): Promise<LeaseTerms>;
   status(): TradingStatus;
-  setStatus(state: TradingState, message: string): Promise<TradingStatus>;
+  /** Halting is always possible. */
+  setStatus(state: TradingState, message: string): Promise<SwitchOutcome>;
   kill(message: string): Promise<
     readonly {
       readonly clientOrderId: string;

@@ -48,6 +48,7 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
   const { value: input, errors: shapeErrors } = checkOrder(body);
   if (shapeErrors) return { errors: shapeErrors };
   const errors: FieldProblem[] = [];
+  checkName(input.clientOrderId, errors);
   const named = readInstrument(input.instrument, '/instrument');
   if (named.errors) errors.push(...named.errors);
   const quantity = readPositive(input.quantity, '/quantity', errors);
@@ -82,6 +83,13 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
       ...(input.tws && { tws: input.tws as OrderRequest['tws'] & object }),
     },
   };
+}
+
+/** These two are steps in a path, which every client takes before it asks: the order could not be read or cancelled. */
+function checkName(clientOrderId: string | undefined, errors: FieldProblem[]): void {
+  if (clientOrderId !== '.' && clientOrderId !== '..') return;
+  const detail = `"${clientOrderId}" cannot stand in a URL: choose a name with a letter or a digit`;
+  errors.push({ pointer: '/clientOrderId', detail });
 }
 
 /** The change that this body means. `of`: the order, when it is known, so that foreign fields are named. */

@@ -55,7 +55,7 @@ export const InstrumentInput = Type.Unsafe<unknown>({
 
 export const ClientOrderId = Type.String({
   pattern: '^[A-Za-z0-9._-]{1,32}$',
-  description: 'Chosen by the client; sent to the broker as orderRef.',
+  description: 'Chosen by the client; sent to the broker as orderRef. A new one is neither "." nor "..".',
 });
 
 const Price = Type.Object({ limitPrice: DecimalInput }, closed);

@@ -1,6 +1,7 @@
 /** Routes of the trading switch: open, reducing, halted; and the kill switch. */
 import Type from 'typebox';
 import type { HttpOptions } from './options.ts';
+import { ProblemError, problem } from './problems.ts';
 import { type Server, valid } from './routing.ts';
 import { checkOf } from './validation.ts';
 import { FateView, ProblemView, TradingView } from './view-schema.ts';
@@ -35,14 +36,19 @@ export function addTrading(server: Server, { trading }: HttpOptions): void {
       schema: {
         tags,
         summary: 'Open, reduce only, or halt',
-        description: 'Latched; survives a restart.',
+        description:
+          'Latched; survives a restart. After a part has failed for good it can only be halted until the runtime is restarted.',
         body: SwitchInput,
-        response: { 200: TradingView, 400: ProblemView },
+        response: { 200: TradingView, 400: ProblemView, 409: ProblemView },
       },
     },
     async (request) => {
       const { state, message } = valid(checkSwitch(request.body));
-      return trading.setStatus(state, message ?? 'asked for over the API');
+      const result = await trading.setStatus(state, message ?? 'asked for over the API');
+      if (result.outcome === 'switched') return result.status;
+      const { parts, status } = result;
+      const detail = `the ${parts.join(' and the ')} failed and no order is taken: restart the runtime, then open trading`;
+      throw new ProblemError(problem('part-failed', detail, { parts, trading: status }));
     },
   );
 

@@ -90,6 +90,8 @@ describe('what is refused, and where', () => {
     ['a date without gtd', { goodTillDate: '2026-12-18T21:00:00Z' }, ['/goodTillDate']],
     ['a date that is none', { timeInForce: 'gtd', goodTillDate: 'tomorrow' }, ['/goodTillDate']],
     ['an id with a blank', { clientOrderId: 'c 1' }, ['/clientOrderId']],
+    ['an id that is a step in a path', { clientOrderId: '.' }, ['/clientOrderId']],
+    ['an id that is a step back', { clientOrderId: '..' }, ['/clientOrderId']],
     ['an id that is too long', { clientOrderId: 'x'.repeat(33) }, ['/clientOrderId']],
     ['an instrument', { instrument: 'FISH:AAPL' }, ['/instrument']],
     ['an instrument that is a number', { instrument: 265598 }, ['/instrument']],

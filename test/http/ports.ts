@@ -202,7 +202,7 @@ export class MemoryOrders implements TradingPort {
   async setStatus(state: TradingState, message: string) {
     this.#state = state;
     this.#message = message;
-    return this.status();
+    return { outcome: 'switched' as const, status: this.status() };
   }
 
   async kill(message: string) {
