@@ -1,7 +1,8 @@
 /** Orders over HTTP, through gate and journal, to the simulated gateway's book and back. */
 import { IBApi, type Order as IbOrder, OrderAction, OrderType, SecType } from '@stoqey/ib';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { eventually } from './program.ts';
+import type { Order, OrderTicket } from '../machines/order.ts';
+import { eventually, openStream } from './program.ts';
 import { startWhole, type Whole } from './whole.ts';
 
 // A whole runtime for each test, and cuts that are waited out.
@@ -244,6 +245,45 @@ test('a cut behind the gateway shuts trading, books what still comes, and opens 
     state: 'working',
   });
 });
+
+test('a name that is a step in a path is refused; an order that has it already is found again, and ends', async () => {
+  const invalid = (pointer: string) => ({
+    code: 'validation-failed',
+    errors: [{ pointer, detail: expect.stringContaining('URL') }],
+  });
+  const order = { instrument: 'AAPL', side: 'buy', quantity: '10', type: 'limit', limitPrice: '1.00' };
+  for (const clientOrderId of ['.', '..']) {
+    for (const path of ['/v1/orders', '/v1/orders/preview'])
+      expect(await whole.call('POST', path, { ...order, clientOrderId })).toMatchObject({
+        status: 400,
+        body: invalid('/clientOrderId'),
+      });
+  }
+  const { runtime } = whole.program;
+  const { body: model } = await whole.place({ clientOrderId: '...', timeInForce: 'gtc' });
+  const { contract, account } = model;
+  const ticket = { ...order, contract, account, clientOrderId: '.', timeInForce: 'gtc', transmit: true };
+  const submissions = [{ ticket: ticket as OrderTicket, mark: null, multiplier: '1' }];
+  const requestId = runtime.nextRequestId();
+  await runtime.ask({ type: 'order.submit', requestId, submissions, at: Date.now() });
+  await whole.restart();
+  const open = async () =>
+    (await whole.call('GET', '/v1/orders?state=open')).body.orders.map((row: Order) => row.clientOrderId);
+  expect(await open()).toEqual(['.', '...']);
+  const stream = await openStream(`${whole.url.replace('http', 'ws')}/v1/stream`);
+  stream.send({
+    type: 'command',
+    id: 1,
+    command: 'order.submit',
+    order: { ...order, clientOrderId: '..' },
+  });
+  const refused = await stream.frame(({ id }) => id === 1);
+  expect(refused).toMatchObject({ ok: false, problem: invalid('/order/clientOrderId') });
+  stream.send({ type: 'command', id: 2, command: 'order.cancel', clientOrderId: '.' });
+  expect(await stream.frame(({ id }) => id === 2)).toMatchObject({ ok: true });
+  stream.close();
+  await eventually(open, (names) => names.join() === '...');
+}, 60_000);
 
 test('halting is latched: it survives a restart, and opens only when asked', async () => {
   await whole.place({ clientOrderId: 'c-1' });
