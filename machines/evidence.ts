@@ -150,9 +150,10 @@ function accepted(
     !isClosed(order) && held !== undefined && held_ !== heldBecause(order) && lives && permId === newest;
   // An order that we gave up for unknown to the broker may still be transmitted by a late click in the gateway,
   // and Inactive was no end if the next message says what is waited for.
+  const isRejected = order.state === 'rejected';
   const revived =
-    order.state === 'rejected' &&
-    ((lives && order.reason?.code === 'not-at-broker') || (isHeld && known?.state === 'inactive'));
+    (isRejected && lives && order.reason?.code === 'not-at-broker') ||
+    ((isRejected || !isClosed(order)) && isHeld && known?.state === 'inactive');
   if (!isNewIncarnation && !firstSign && !heldChanged && !revived) return [];
   const news: News = {
     type: 'order.accepted',
