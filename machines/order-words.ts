@@ -2,7 +2,14 @@
 import type { Alarm } from './alarm.ts';
 import { compare } from './decimal.ts';
 import { incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
-import { isSettledByHand, type Order, type OrderFact, type OrderTicket, type Reason } from './order.ts';
+import {
+  isSettledByHand,
+  missingCode,
+  type Order,
+  type OrderFact,
+  type OrderTicket,
+  type Reason,
+} from './order.ts';
 import type { BrokerFact, TwsCommand } from './tws.ts';
 
 export interface OrderInput {
@@ -207,7 +214,7 @@ export const isProvenAbsent = (context: OrderContext, event: OrderEvent): boolea
   context.order.fills.length === 0;
 
 export const isCalledMissing = ({ reason }: { readonly reason: Reason | null }): boolean =>
-  reason?.code === 'missing-at-broker';
+  reason?.code === missingCode;
 
 /** In doubt, because the lists lack it; the reason says when they cannot tell what became of it. */
 export function doubtAbsent(context: OrderContext, event: EvidenceCompleted): OrderFact {

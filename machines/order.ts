@@ -320,6 +320,8 @@ function withFills(order: Order, fills: readonly Fill[]): Order {
   };
 }
 
+/** Why an order is in doubt that the broker's lists lack. */
+export const missingCode = 'missing-at-broker';
 /** Why an order is open again that had ended. */
 export const aliveAgainCode = 'alive-again';
 
@@ -452,8 +454,11 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
     }
     case 'order.modifyRejected':
       return { ...order, pendingChange: null, reason: fact.reason };
-    case 'order.cancelRequested':
-      return { ...order, cancelRequestedAt: iso(fact.at), reason: null };
+    case 'order.cancelRequested': {
+      // To ask for it does not make the lists name the order.
+      const reason = order.reason?.code === missingCode ? order.reason : null;
+      return { ...order, cancelRequestedAt: iso(fact.at), reason };
+    }
     case 'order.cancelRejected': {
       const { cancelRequestedAt: _, ...kept } = order;
       return { ...kept, reason: fact.reason };

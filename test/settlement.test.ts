@@ -100,8 +100,13 @@ describe('orders that ended on a day that is listed no more', () => {
         order: { clientOrderId: 'beside' },
       },
     });
+    expect((await whole.call('DELETE', '/v1/orders/all')).status).toBe(202);
+    await whole.order('all', ({ cancelRequestedAt }) => cancelRequestedAt !== undefined);
     for (const id of ['nothing', 'some', 'all'])
-      expect((await whole.call('GET', `/v1/orders/${id}`)).body.state).toBe('inDoubt');
+      expect((await whole.call('GET', `/v1/orders/${id}`)).body).toMatchObject({
+        state: 'inDoubt',
+        reason: { code: 'missing-at-broker' },
+      });
   });
 
   if (canMount)

@@ -1,5 +1,6 @@
 /** One seed played from the first event to rest, on one clock: what happened, in order, and what was wrong with it. */
 import type { AnyActorRef, InspectionEvent } from 'xstate';
+import { add, larger, toDecimal } from '../../machines/decimal.ts';
 import type { Submission } from '../../machines/desk.ts';
 import { isClosed } from '../../machines/evidence.ts';
 import type { TradingState } from '../../machines/gate.machine.ts';
@@ -113,6 +114,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
   const gaps: { readonly from: number; readonly to: number }[] = [];
   const doubtedPositions = new Set<string>();
   const missingOrders = new Set<string>();
+  const settledByHand = new Set<string>();
   /** when the books were compared for the first time */
   let knownSince: number | null = null;
   const noteDifference = (detail: Readonly<Record<string, unknown>>): void => {
@@ -127,6 +129,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
   /** It ended on a day that TWS no longer lists, and people have been told that it is missing: theirs to decide. */
   const isForPeople = ({ clientOrderId, permIds, createdAt }: Order): boolean =>
     missingOrders.has(clientOrderId) &&
+    !settledByHand.has(clientOrderId) &&
     (permIds.length > 0 || Date.parse(createdAt) < dayStart()) &&
     permIds.every((permId) => {
       const end = history.orders.get(Number(permId))?.completedAt ?? null;
@@ -470,6 +473,30 @@ export function play(plan: Plan, coverage: Coverage): Run {
     });
   };
 
+  /** A person ends what is missing as the broker's statement says. Whether there was any. */
+  function settleByHand(): boolean {
+    const orders = allOrders().filter((order) => !isClosed(order) && isForPeople(order));
+    for (const { clientOrderId, permIds, filledQuantity: booked } of orders) {
+      const stated = [...history.orders.values()]
+        .filter(({ permId, request }) => permIds.includes(`${permId}`) || request.orderRef === clientOrderId)
+        .reduce((sum, { filled }) => add(sum, toDecimal(filled) ?? '0'), '0');
+      // What was taken back on a day that nobody asked about is booked all the same.
+      const filledQuantity = larger(stated, booked);
+      note('ask', `settle ${clientOrderId}: ${filledQuantity} filled`);
+      const requestId = nextRequest();
+      owed.set(requestId, []);
+      settledByHand.add(clientOrderId);
+      life.send({
+        type: 'order.settle',
+        requestId,
+        clientOrderId,
+        settlement: { filledQuantity, averagePrice: null, note: 'as the statement says' },
+        at: clock.now(),
+      });
+    }
+    return orders.length > 0;
+  }
+
   /** Lets time pass until nothing is wrong, and says what stays wrong. */
   function settle(what: string): void {
     const deadline = clock.now() + restDeadlineMs;
@@ -496,6 +523,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
     clock.advance(500 + plan.faultsEndAt);
     calmDown();
     settle('after the faults');
+    if (failures.length === 0 && settleByHand()) settle('after what was missing is settled');
     if (failures.length === 0 && plan.ending !== 'leave') {
       note('ask', plan.ending);
       if (plan.ending === 'kill') kill();

@@ -23,6 +23,13 @@ export const booksAgree: Checker = {
         // What was sent before the day that TWS lists, and never answered, people have been told of.
         const isPast = Date.parse(order.createdAt) < dayStart;
         if (state === 'inDoubt' && isPast && missingOrders.has(clientOrderId)) continue;
+        if (reason?.code === 'settled') {
+          const named = ours.filter(({ request }) => request.orderRef === clientOrderId);
+          const filled = toDecimal(named.reduce((sum, each) => sum + each.filled, 0)) ?? '0';
+          if (!isClosed(order) || !equals(order.filledQuantity, filled))
+            yield `${clientOrderId} was settled as ${state} with ${order.filledQuantity}, the book says ${filled}`;
+          continue;
+        }
         const isGivenUp = state === 'rejected' && reason?.code === 'not-at-broker';
         for (const { request, permId, filled } of ours)
           if (request.orderRef === clientOrderId && (isGivenUp || filled > 0))
