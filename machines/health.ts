@@ -545,9 +545,9 @@ function countOf(rows: readonly ActorRow[], noun: string): string {
   return rows.length === 1 ? `1 ${noun} is` : `${rows.length} ${noun}s are`;
 }
 
-/** The first few, by the last part of their path: a report must stay readable. */
+/** The first few, by the name of the order or the line: a report must stay readable. */
 function listOf(rows: readonly ActorRow[]): string {
-  const shown = rows.slice(0, 5).map(({ id }) => id.slice(id.indexOf(':') + 1));
+  const shown = rows.slice(0, 5).map(({ id }) => id.replace(/^.*?\.(?:order|line):/, ''));
   return `${shown.join(', ')}${rows.length > shown.length ? `, and ${rows.length - shown.length} more` : ''}`;
 }
 

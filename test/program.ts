@@ -52,7 +52,7 @@ export function temporaryFolder(parent = tmpdir()): { readonly path: string; rem
 export async function eventually<T>(
   look: () => Promise<T> | T,
   fits: (value: T) => boolean,
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<T> {
   const end = Date.now() + withinMs;
   for (;;) {
@@ -151,7 +151,7 @@ export async function openStream(url: string): Promise<Stream> {
   return {
     frames,
     send: (message) => socket.send(JSON.stringify(message)),
-    frame: (fits, withinMs = 10_000) =>
+    frame: (fits, withinMs = 30_000) =>
       new Promise((resolve, reject) => {
         const past = frames.find(fits);
         if (past) return resolve(past);

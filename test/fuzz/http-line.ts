@@ -16,7 +16,7 @@ export interface HttpLine {
   close(): void;
 }
 
-const deadlineMs = 15_000;
+const deadlineMs = 60_000;
 
 /** `once`: each request has a connection of its own, and says that nothing more will come. */
 export function openLine(port: number, once = false): HttpLine {
