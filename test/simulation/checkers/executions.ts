@@ -39,7 +39,7 @@ export const executionsOnce: Checker = {
           // Busted before anyone heard of it: nothing was traded.
           shares === 0 ||
           // Others traded in the last half minute of the day, and the position was back before the next lists.
-          (holder === undefined && time > dayStart - betweenListsMs) ||
+          ((holder === undefined || holder.origin === 'external') && time > dayStart - betweenListsMs) ||
           // The order says that fills were stated which no execution explains.
           holder?.statedFilled !== undefined ||
           (holder !== undefined && missingOrders.has(holder.clientOrderId)) ||
