@@ -74,6 +74,8 @@ beforeEach(async () => {
   await call(running, 'POST', '/v1/orders', { ...order, clientOrderId: 'c-0' });
   trading.accept('c-0');
   trading.fill('c-0', '4', '187.19');
+  await call(running, 'POST', '/v1/orders', { ...order, clientOrderId: 'c-1' });
+  trading.update({ ...trading.get('c-1'), state: 'inDoubt' }, 'order.doubted');
 });
 afterEach(() => running.server.close());
 
@@ -90,6 +92,8 @@ const answers: [string, string, TSchema, unknown?][] = [
   ['GET', '/v1/orders/none', ProblemView],
   ['PATCH', '/v1/orders/c-0', OrderView, { limitPrice: 188 }],
   ['DELETE', '/v1/orders/c-0', OrderView],
+  ['POST', '/v1/orders/c-0/settle', ProblemView, { filledQuantity: '4' }],
+  ['POST', '/v1/orders/c-1/settle', OrderView, { filledQuantity: '4', averagePrice: 187.19 }],
   ['GET', '/v1/orders', listOf('orders', OrderView)],
   ['DELETE', '/v1/orders', listOf('orders', FateView)],
   ['POST', '/v1/orders/preview', PreviewView, order],
