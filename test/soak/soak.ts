@@ -6,7 +6,7 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { realClock } from '../../src/simulator/clock.ts';
 import type { Execution } from '../../src/simulator/model.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
@@ -36,10 +36,11 @@ export interface SoakResult {
   readonly isFlat: boolean;
 }
 
-/** Rejects when the books differ after a day. */
+/** Rejects when the books differ after a day; the journal is left where the message says. */
 export async function soak({ minutes, daySeconds, ordersPerSecond, say }: SoakOptions): Promise<SoakResult> {
   const home = mkdtempSync(join(tmpdir(), 'soak-'));
   let aheadMs = 0;
+  let isKept = false;
   const simulator = await createSimulator({
     clock: { ...realClock, now: () => realClock.now() + aheadMs },
     latencyMs: { min: 0, max: 5 },
@@ -84,7 +85,12 @@ export async function soak({ minutes, daySeconds, ordersPerSecond, say }: SoakOp
       await weigh(day);
       await untilTrading();
       await load.endDay();
-      await expectBooksAgree(books, { withinMs: 60_000 });
+      await expectBooksAgree(books, { withinMs: 60_000 }).catch((error: unknown) => {
+        isKept = true;
+        throw new Error(`the books differ after day ${day}; the journal is left in ${home}`, {
+          cause: error,
+        });
+      });
       if (day === days) break;
       await night(simulator, runtime, () => {
         aheadMs += dayMs;
@@ -105,7 +111,7 @@ export async function soak({ minutes, daySeconds, ordersPerSecond, say }: SoakOp
   } finally {
     await runtime.stop();
     await simulator.close();
-    rmSync(home, { recursive: true, force: true });
+    if (!isKept) rmSync(home, { recursive: true, force: true });
   }
 }
 
@@ -165,7 +171,7 @@ if (import.meta.main) {
   try {
     process.exitCode = await main();
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(`${inspect(error)}\n`);
     process.exitCode = 1;
   } finally {
     await stopAll();
