@@ -1,7 +1,7 @@
 /** How the contract with clients is told: promises by name, each with a check against the whole runtime. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamTester } from './http/stream-tester.ts';
-import { type Answer, startWhole, type Whole } from './whole.ts';
+import { type Answer, startWhole, type Whole, type WholeOptions } from './whole.ts';
 
 export const tradeToken = 'trade-token-of-the-contract';
 export const readToken = 'read-token-of-the-contract';
@@ -42,16 +42,20 @@ export async function refused(asked: Promise<Answer>, status: number, code: stri
   return answer;
 }
 
-/** Boots the whole once for a file, and makes one test of each promise. */
-export function contract(sections: Readonly<Record<string, Promises>>): void {
+const guarded = {
+  DEBUG: 'true',
+  TRADE_TOKEN: tradeToken,
+  READ_TOKEN: readToken,
+  ALLOWED_ORIGINS: origin,
+};
+
+/** Boots the whole once for a file, by default with tokens, and makes one test of each promise. */
+export function contract(
+  sections: Readonly<Record<string, Promises>>,
+  options: WholeOptions = { environment: guarded },
+): void {
   beforeAll(async () => {
-    const environment = {
-      DEBUG: 'true',
-      TRADE_TOKEN: tradeToken,
-      READ_TOKEN: readToken,
-      ALLOWED_ORIGINS: origin,
-    };
-    whole = await startWhole({ environment });
+    whole = await startWhole(options);
   }, 40_000);
   afterAll(async () => {
     for (const tester of testers) tester.close();
