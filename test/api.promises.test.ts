@@ -4,7 +4,7 @@ import { call, contract, fields, get, has, open, type Promises, place, refused, 
 import type { StreamTester } from './http/stream-tester.ts';
 import { everyRow, expectBooksAgree, writtenOrders } from './incidents/oracle.ts';
 import { alerts, compareNow, executions, positions, quantityOf } from './incidents/told.ts';
-import { bars, brokerOf, received, refuseBars, type Slow, startSlow } from './patient.ts';
+import { bars, brokerOf, received, refuseBars, type Slow, startSlow, untilQuiet } from './patient.ts';
 import { eventually } from './program.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: rows of the public API, read by name
@@ -432,6 +432,7 @@ const promises: Promises = {
       expect(await told()).toEqual([]);
       faults.inject([6, 2, 'NetLiquidation']);
       await eventually(told, ({ length }) => length === 1);
+      await untilQuiet(whole);
       const questions = asked('reqExecutions').length;
       faults.inject([11, 7, 99, 'AAPL']);
       const [other, execution] = await eventually(told, ({ length }) => length === 2);

@@ -23,6 +23,12 @@ export interface Slow {
   readonly paced: Promise<Answer>;
   readonly refusedForPace: Promise<Answer>;
 }
+/** Waits until no list is under way: what is asked for from now on has a new reason. */
+export const untilQuiet = (of: Whole) =>
+  eventually(
+    () => of.program.runtime.child('reconciliation').getSnapshot(),
+    (asking) => asking.hasTag('reconciled') && asking.context.wanted === 0,
+  );
 export const bars = (of: Whole, instrument: string) =>
   of.call('GET', `/v1/bars/${instrument}?duration=3600%20S&barSize=5%20mins`);
 
@@ -78,11 +84,7 @@ async function doubt(patient: Whole): Promise<Doubts> {
     () => neverArrived.acted,
     (acted) => acted === 1,
   );
-  // Lists that are under way would not be asked for once more.
-  await eventually(
-    () => patient.program.runtime.child('reconciliation').getSnapshot(),
-    (asking) => asking.hasTag('reconciled') && asking.context.wanted === 0,
-  );
+  await untilQuiet(patient);
   // No list is complete until these two have been seen in doubt, and were asked about.
   const silence = faults.hold({ messages: [...words, 'openOrderEnd'] });
   await patient.place({ clientOrderId: 'unanswered' }, '');
