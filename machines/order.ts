@@ -289,6 +289,17 @@ export const executionRevision = (execId: string): number => {
   return /^\d+$/.test(digits) ? Number(digits) : 0;
 };
 
+const isSameExecution = (a: Pick<Fill, 'execId'>, b: Pick<Fill, 'execId'>): boolean =>
+  executionFamily(a.execId) === executionFamily(b.execId);
+
+/** What was stated falls by what the correction takes back; by how much that is, of an execution never heard of, nobody knows. */
+function restated({ statedFilled, ...order }: Order, corrected: Fill): Order {
+  const known = order.fills.find((fill) => isSameExecution(fill, corrected));
+  if (statedFilled === undefined || known === undefined) return order;
+  const quantity = subtract(statedFilled.quantity, subtract(known.quantity, corrected.quantity));
+  return { ...order, statedFilled: { ...statedFilled, quantity } };
+}
+
 /** Sums, average and remainder follow from the fills; what the broker stated without executions is a lower bound. */
 function withFills(order: Order, fills: readonly Fill[]): Order {
   let filled = '0';
@@ -422,12 +433,10 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
     case 'order.corrected':
       return withFills(
         isZero(fact.fill.quantity)
-          ? { ...order, busted: [...(order.busted ?? []), fact.fill.execId] }
-          : order,
+          ? { ...restated(order, fact.fill), busted: [...(order.busted ?? []), fact.fill.execId] }
+          : restated(order, fact.fill),
         order.fills
-          .map((fill) =>
-            executionFamily(fill.execId) === executionFamily(fact.fill.execId) ? fact.fill : fill,
-          )
+          .map((fill) => (isSameExecution(fill, fact.fill) ? fact.fill : fill))
           .filter((fill) => !isZero(fill.quantity)),
       );
     case 'order.filledAsStated': {

@@ -31,9 +31,12 @@ export const booksAgree: Checker = {
           continue;
         }
         const isGivenUp = state === 'rejected' && reason?.code === 'not-at-broker';
-        for (const { request, permId, filled } of ours)
-          if (request.orderRef === clientOrderId && (isGivenUp || filled > 0))
+        for (const { request, permId, filled, completedAt } of ours) {
+          // What TWS lists neither as open nor as ended, as it was of a day that is over, does not exist for anyone.
+          const isGone = completedAt !== null && completedAt < dayStart;
+          if (request.orderRef === clientOrderId && ((isGivenUp && !isGone) || filled > 0))
             yield `${clientOrderId} is ${state} (${reason?.code}), and perm ${permId} filled ${filled}`;
+        }
       }
       // How an order ended on a day that TWS no longer lists may never be heard.
       const ends = permIds.map((permId) => known.get(permId)?.completedAt ?? null);
