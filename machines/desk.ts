@@ -374,7 +374,7 @@ export const modify: Handle = ({ context, event, view }, out) => {
       [requestId]: { kind: 'modify', ids: [clientOrderId], records: [record] },
     },
   });
-  const ticket: OrderTicket = { ...entry.ticket, ...effective };
+  const ticket: OrderTicket = withChange(entry.ticket, effective);
   out.report({
     type: 'gate.review',
     requestId,

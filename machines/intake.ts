@@ -22,7 +22,7 @@ import {
   orderKey,
   ticketOf,
 } from './identity.ts';
-import { isComplete } from './incarnation.ts';
+import { incarnationsOf, isComplete } from './incarnation.ts';
 import { entries, entriesOfBucket, lookUp, put, putAll, remove } from './lookup.ts';
 import { applyFact, type Order, orderOf } from './order.ts';
 import type { OrderListed, SessionLost } from './order-words.ts';
@@ -173,9 +173,10 @@ export const weighLists: Handle = ({ context, event }, out) => {
   for (const ids of lasting) {
     const id = ids.permId === '0' ? undefined : identify(context, ids);
     const entry = id === undefined ? undefined : lookUp(orders, id);
-    if (id === undefined || !entry || !mayLive(entry.order)) continue;
+    if (id === undefined || !entry) continue;
+    const hasEnded = entry.closedAt === null ? isEndedAlone(entry.order, ids.permId) : mayLive(entry.order);
     // A list that was asked for before the end says nothing against it.
-    if (entry.closedAt === null || since <= Date.parse(entry.order.updatedAt)) continue;
+    if (!hasEnded || since <= Date.parse(entry.order.updatedAt)) continue;
     const listed: OrderListed = { type: 'order.listed', at, since, permId: ids.permId };
     orders = deliver({ ...context, orders }, id, entry, listed, out);
   }
@@ -184,6 +185,10 @@ export const weighLists: Handle = ({ context, event }, out) => {
 /** What a word has ended. What executions have ended needs no list, unless a correction took some back. */
 const mayLive = (order: Order): boolean =>
   endedByWord(order) || (order.state === 'filled' && !isComplete(order));
+
+/** Of several broker orders behind one this one alone has ended by a word. */
+const isEndedAlone = (order: Order, permId: string): boolean =>
+  incarnationsOf(order).some((each) => each.permId === permId && !['live', 'filled'].includes(each.state));
 
 export const tellOpenOrders: Handle = ({ context, event }, out) => {
   out.assign({ refused: [] });

@@ -190,6 +190,17 @@ export const hasStatedFills = ({ stated, order }: OrderContext): boolean =>
 export const isListedSinceItsEnd = ({ lastAt, order }: OrderContext, event: OrderEvent): boolean =>
   event.type === 'order.listed' && event.since > lastAt && (!isComplete(order) || isSettledByHand(order));
 
+/** The broker works on it: that is what the lists say. */
+export const listedAlive = ({ order }: OrderContext, { at, permId }: OrderListed): OrderFact => ({
+  type: 'order.accepted',
+  clientOrderId: order.clientOrderId,
+  at,
+  permId,
+  alive: true,
+  contract: null,
+  heldBecause: '',
+});
+
 /** Complete lists of the broker, asked for after the newest word about the order. */
 export const isNewList = (context: OrderContext, event: OrderEvent): event is EvidenceCompleted =>
   event.type === 'evidence.completed' && event.since > context.lastAt;

@@ -3,7 +3,7 @@ import { assign, enqueueActions, raise, setup } from 'xstate';
 import { type Alarm, alarmsOf, doubtAlarm, resolutionAlarm } from './alarm.ts';
 import { aliveAgain, contradictsEnd, interpret, unexplainedFills } from './evidence.ts';
 import { hasSurvivor, isComplete, liveIncarnations } from './incarnation.ts';
-import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason } from './order.ts';
+import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason, withChange } from './order.ts';
 import {
   absencesMin,
   ackTimeoutMs,
@@ -22,6 +22,7 @@ import {
   isNewList,
   isProvenAbsent,
   isUnwanted,
+  listedAlive,
   missingFrom,
   type OrderCommand,
   type OrderContext,
@@ -135,16 +136,10 @@ export const orderMachine = setup({
       const { at, permId } = event as OrderListed;
       const { clientOrderId } = context.order;
       enqueue.raise({ type: 'order.doubted', clientOrderId, at, reason: aliveAgain(context.order, permId) });
-      enqueue.raise({
-        type: 'order.accepted',
-        clientOrderId,
-        at,
-        permId,
-        alive: true,
-        contract: null,
-        heldBecause: '',
-      });
+      enqueue.raise(listedAlive(context, event as OrderListed));
     }),
+    /** Of several broker orders one had ended alone, by a word that was none. */
+    revive: raise(({ context, event }) => listedAlive(context, event as OrderListed)),
     askForLaggingExecutions: enqueueActions(({ context, enqueue }) => {
       if (!hasStatedFills(context)) return;
       enqueue.sendParent({
@@ -170,9 +165,7 @@ export const orderMachine = setup({
         orderId: context.order.orderId,
         parentOrderId: context.order.orphaned ? 0 : context.parentOrderId,
         ticket: {
-          ...context.ticket,
-          ...termsOf(context.order),
-          ...context.order.pendingChange,
+          ...withChange({ ...context.ticket, ...termsOf(context.order) }, context.order.pendingChange ?? {}),
           transmit: true,
         },
         modification: true,
@@ -319,7 +312,7 @@ export const orderMachine = setup({
     'broker.*': { actions: 'weighEvidence' },
     'order.lagged': { actions: 'askForLaggingExecutions' },
     'order.endAnnounced': {},
-    'order.listed': {},
+    'order.listed': { guard: 'isListedSinceItsEnd', actions: 'revive' },
     'order.idRefused': { actions: ['record', 'wantNumber'] },
     'order.renumbered': { actions: ['record', 'adoptNumber'] },
     'order.incarnationEnded': { actions: 'record' },

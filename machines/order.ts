@@ -459,7 +459,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
     case 'order.modified': {
       const { quantityUnknown: _, ...sized } = order;
       const known = fact.terms.quantity === undefined ? order : sized;
-      return withFills({ ...known, ...fact.terms, pendingChange: null, reason: null }, order.fills);
+      return withFills({ ...withChange(known, fact.terms), pendingChange: null, reason: null }, order.fills);
     }
     case 'order.modifyRejected':
       return { ...order, pendingChange: null, reason: fact.reason };
@@ -485,6 +485,13 @@ const ended = (order: Order, how: IncarnationState): Order => ({
   ...(order.incarnations ? { incarnations: withEnded(order.incarnations, how) } : {}),
   pendingChange: null,
 });
+
+/** With the changed terms worked in. A change away from gtd takes the date with it. */
+export function withChange<T extends OrderTerms>(of: T, change: Partial<OrderTerms>): T {
+  const changed = { ...of, ...change };
+  if (changed.timeInForce !== 'gtd') delete changed.goodTillDate;
+  return changed;
+}
 
 /** The changed terms of `change` that differ from what the order has. */
 export function effectiveChange(order: OrderTerms, change: Partial<OrderTerms>): Partial<OrderTerms> {
