@@ -17,6 +17,7 @@ import {
   type OrderTicket,
   orderOf,
   type Reason,
+  withChange,
 } from './order.ts';
 import type { OrderEvent, OrderReport, SessionLost } from './order-words.ts';
 import type { Settlement } from './settlement.ts';

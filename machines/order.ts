@@ -488,7 +488,7 @@ const ended = (order: Order, how: IncarnationState): Order => ({
 
 /** With the changed terms worked in. A change away from gtd takes the date with it. */
 export function withChange<T extends OrderTerms>(of: T, change: Partial<OrderTerms>): T {
-  const changed = { ...of, ...change };
+  const changed: T & { goodTillDate?: string } = { ...of, ...change };
   if (changed.timeInForce !== 'gtd') delete changed.goodTillDate;
   return changed;
 }

@@ -65,6 +65,37 @@ test('an order rests, is changed, and is cancelled', async () => {
   });
 });
 
+test('a changed order has terms that a new one could have', async () => {
+  const patch = (body: unknown) => whole.call('PATCH', '/v1/orders/c-1', body);
+  const date = new Date(Date.now() + 86_400_000).toISOString();
+  await whole.place({ clientOrderId: 'c-1' });
+  expect(await patch({ goodTillDate: date })).toMatchObject({
+    status: 400,
+    body: { errors: [{ pointer: '/goodTillDate' }] },
+  });
+  expect((await patch({ timeInForce: 'gtd', goodTillDate: date })).status).toBe(202);
+  const dated = await whole.order('c-1', ({ state }) => state === 'working');
+  expect(dated).toMatchObject({ timeInForce: 'gtd', goodTillDate: date });
+  expect((await patch({ timeInForce: 'day' })).status).toBe(202);
+  const back = await whole.order('c-1', ({ state }) => state === 'working');
+  expect(back).toMatchObject({ timeInForce: 'day', reason: null });
+  expect(back).not.toHaveProperty('goodTillDate');
+  expect(whole.simulator.exchange.openOrders()).toMatchObject([
+    { request: { tif: 'DAY', goodTillDate: '' } },
+  ]);
+
+  const trailing = { type: 'trailing_stop', side: 'sell', trailAmount: '5', limitPrice: undefined };
+  await whole.place({ ...trailing, clientOrderId: 'c-2' });
+  const stream = await openStream(`${whole.url.replace('http', 'ws')}/v1/stream`);
+  const change = { trailPercent: '3' };
+  stream.send({ type: 'command', id: 1, command: 'order.modify', clientOrderId: 'c-2', change });
+  expect(await stream.frame(({ type }) => type === 'result')).toMatchObject({
+    ok: false,
+    problem: { status: 400, errors: [{ pointer: '/change/trailPercent' }] },
+  });
+  stream.close();
+});
+
 test('the same id twice is one order, and another body is a conflict', async () => {
   const [first, second] = await Promise.all([
     whole.place({ clientOrderId: 'c-1' }),

@@ -92,19 +92,24 @@ function checkName(clientOrderId: string | undefined, errors: FieldProblem[]): v
   errors.push({ pointer: '/clientOrderId', detail });
 }
 
-/** The change that this body means. `of`: the order, when it is known, so that foreign fields are named. */
+/** The change that this body means. `of`: the order, when it is known: with the change it must be what a new one may be. */
 export function readChange(
   body: unknown,
-  of: Pick<Order, 'type' | 'contract'> | undefined,
+  of: Pick<Order, 'type' | 'contract' | keyof OrderTerms> | undefined,
 ): Checked<TermsChange> {
   const { value: input, errors: shapeErrors } = checkChange(body);
   if (shapeErrors) return { errors: shapeErrors };
   const errors: FieldProblem[] = [];
   const quantity = input.quantity === undefined ? null : readPositive(input.quantity, '/quantity', errors);
   const prices = readPrices(input, mayBeNegative(of?.contract), errors);
-  if (of && of.type !== 'other') refuseForeignPrices(of.type, prices, errors);
-  if (input.goodTillDate !== undefined) {
-    checkGoodTill(input.timeInForce ?? 'gtd', input.goodTillDate, errors);
+  if (of && of.type !== 'other') {
+    refuseForeignPrices(of.type, prices, errors);
+    refuseOtherTrail(of, prices, errors);
+  }
+  if (input.timeInForce !== undefined || input.goodTillDate !== undefined) {
+    const timeInForce = input.timeInForce ?? of?.timeInForce ?? 'gtd';
+    const kept = timeInForce === 'gtd' ? of?.goodTillDate : undefined;
+    checkGoodTill(timeInForce, input.goodTillDate ?? kept, errors);
   }
   if (errors.length > 0) return { errors };
   return {
@@ -173,6 +178,20 @@ function refuseForeignPrices(type: OrderType, prices: Prices, errors: FieldProbl
   for (const field of priceFields) {
     if (prices[field] === undefined || needs.includes(field) || may.includes(field)) continue;
     errors.push({ pointer: `/${field}`, detail: `does not belong to a ${type} order: leave it out` });
+  }
+}
+
+/** TWS keeps the kind of trail that an order began with, and answers nothing to the other one. */
+function refuseOtherTrail(of: Partial<OrderTerms>, prices: Prices, errors: FieldProblem[]): void {
+  for (const [asked, has] of [
+    ['trailAmount', 'trailPercent'],
+    ['trailPercent', 'trailAmount'],
+  ] as const) {
+    if (prices[asked] === undefined || of[asked] !== undefined || of[has] === undefined) continue;
+    errors.push({
+      pointer: `/${asked}`,
+      detail: `the order trails by ${has}: change that, or cancel the order and place it anew with ${asked}`,
+    });
   }
 }
 

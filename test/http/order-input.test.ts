@@ -195,7 +195,10 @@ describe('whatever is sent', () => {
 });
 
 describe('changes', () => {
-  const working = { type: 'limit', contract: { secType: 'STK' } } as const;
+  const contract = { secType: 'STK' };
+  const working = { type: 'limit', contract, quantity: '10', timeInForce: 'day' } as const;
+  const pointersOf = (body: unknown, of: Parameters<typeof readChange>[1]) =>
+    readChange(body, of).errors?.map(({ pointer }) => pointer);
 
   it('hold what was said in canonical form', () => {
     expect(
@@ -212,5 +215,34 @@ describe('changes', () => {
     expect(readChange({ trailAmount: 1 }, working).errors?.[0]?.pointer).toBe('/trailAmount');
     expect(readChange({ quantity: 0 }, undefined).errors?.[0]?.pointer).toBe('/quantity');
     expect(readChange({}, undefined).errors?.length).toBe(1);
+  });
+
+  it('keep the kind of trail that the order has, and name the way to the other', () => {
+    const byAmount = { ...working, type: 'trailing_stop', trailAmount: '2' } as const;
+    const byPercent = { ...working, type: 'trailing_stop', trailPercent: '2' } as const;
+    expect(readChange({ trailPercent: '3' }, byAmount).errors).toEqual([
+      {
+        pointer: '/trailPercent',
+        detail:
+          'the order trails by trailAmount: change that, or cancel the order and place it anew with trailPercent',
+      },
+    ]);
+    expect(pointersOf({ trailAmount: '3', trailPercent: '3' }, byPercent)).toEqual(['/trailAmount']);
+    expect(readChange({ trailPercent: '3' }, byPercent).value).toEqual({ trailPercent: '3' });
+  });
+
+  it('leave terms that a new order could have: a date with gtd and only with it', () => {
+    const goodTillDate = '2026-12-18T21:00:00Z';
+    const dated = { ...working, timeInForce: 'gtd', goodTillDate } as const;
+    expect(pointersOf({ timeInForce: 'gtd' }, working)).toEqual(['/goodTillDate']);
+    expect(pointersOf({ goodTillDate }, working)).toEqual(['/goodTillDate']);
+    expect(pointersOf({ timeInForce: 'day', goodTillDate }, dated)).toEqual(['/goodTillDate']);
+    expect(pointersOf({ goodTillDate: 'soon' }, dated)).toEqual(['/goodTillDate']);
+    expect(readChange({ timeInForce: 'gtd', goodTillDate }, working).value).toEqual({
+      timeInForce: 'gtd',
+      goodTillDate,
+    });
+    const fine = [{ timeInForce: 'gtd' }, { goodTillDate }, { timeInForce: 'day' }, { quantity: '5' }];
+    for (const body of fine) expect(readChange(body, dated).errors).toBeUndefined();
   });
 });
