@@ -235,7 +235,9 @@ export interface StreamLimits {
   readonly skipAboveBytes: number;
   /** lossless channels close (4408) when more is unsent */
   readonly closeAboveBytes: number;
-  /** a client with more than that unsent for so long is closed (4408) */
+  /** of all clients together: above it those with the most unsent are closed (4408) until the others are below */
+  readonly unsentBytesMax: number;
+  /** a client with more than `skipAboveBytes` unsent for so long is closed (4408) */
   readonly stallMs: number;
   /** facts that a subscription with `after` replays; further back it gets a snapshot */
   readonly maxReplay: number;

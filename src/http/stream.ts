@@ -32,6 +32,7 @@ const usualLimits: StreamLimits = {
   maxCommandsInFlight: 64,
   skipAboveBytes: 512 * 1024,
   closeAboveBytes: 4 * 1024 * 1024,
+  unsentBytesMax: 128 * 1024 * 1024,
   stallMs: 10_000,
   maxReplay: 20_000,
 };
@@ -40,6 +41,7 @@ const usualLimits: StreamLimits = {
 const minRowBeatMs = 200;
 const reconnectMs = { least: 500, spread: 2000 };
 const goodbyeMs = 1500;
+const relieveEveryMs = 500;
 /** for a refused socket to go by itself */
 const refusedMs = 1000;
 
@@ -79,6 +81,7 @@ export class Streams implements StreamStatus {
   readonly #tables: Readonly<Record<string, RowChannel<never>['subscribe']>>;
   readonly #closers: readonly (() => void)[];
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #relief: NodeJS.Timeout;
   #closing = false;
   #closedSlow = 0;
   /** what was sent to clients that left */
@@ -114,6 +117,20 @@ export class Streams implements StreamStatus {
       void inTurns(this.#clients, (client) => client.heartbeat(now));
     }, this.limits.heartbeatMs);
     this.#heartbeat.unref();
+    this.#relief = setInterval(() => this.#relieve(), relieveEveryMs);
+    this.#relief.unref();
+  }
+
+  /** Many that take nothing hold together what none may hold alone. */
+  #relieve(): void {
+    let unsent = 0;
+    for (const client of this.#clients) unsent += client.unsentBytes;
+    if (unsent <= this.limits.unsentBytesMax) return;
+    for (const client of [...this.#clients].sort((a, b) => b.unsentBytes - a.unsentBytes)) {
+      if (unsent <= this.limits.unsentBytesMax) return;
+      unsent -= client.unsentBytes;
+      client.close(closeCodes.slow, 'clients together have too much unsent: resume with after');
+    }
   }
 
   figures(): StreamFigures {
@@ -187,6 +204,7 @@ export class Streams implements StreamStatus {
     if (this.#closing) return;
     this.#closing = true;
     clearInterval(this.#heartbeat);
+    clearInterval(this.#relief);
     for (const close of this.#closers) close();
     const clients = [...this.#clients];
     await inTurns(clients, (client) => {

@@ -200,3 +200,32 @@ describe('hundreds that vanish', () => {
     expect(framesOfBeat).toBe(counts.reading);
   }, 60_000);
 });
+
+describe('many that take nothing, each within its own bound', () => {
+  it('are closed, those with the most unsent first, once they hold too much together', async () => {
+    const unsentBytesMax = 6_000_000;
+    const server = await startServer({
+      streamLimits: { closeAboveBytes: 50_000_000, stallMs: 600_000, unsentBytesMax },
+    });
+    const { streams } = server.server;
+    try {
+      await crowd.call('open', {
+        port: server.port,
+        roles: [
+          { name: 'heavy', count: 6, subscribe: [{ channel: 'alerts' }], stopsAfter: 0 },
+          { name: 'light', count: 3, subscribe: [{ channel: 'health' }] },
+        ],
+      });
+      // A kernel takes some megabytes for each socket before anything is unsent.
+      for (let n = 0; streams.figures().closedSlow === 0; n += 1) {
+        expect(n).toBeLessThan(800);
+        server.journal.append('alerts', 'alert.raised', { alert: { n, text: 'x'.repeat(alertBytes) } });
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      await until(() => streams.figures().unsentBytes <= unsentBytesMax, 10_000);
+      for (const { closed } of await heard('light')) expect(closed).toBeNull();
+    } finally {
+      await server.server.close();
+    }
+  }, 60_000);
+});
