@@ -118,7 +118,7 @@ export interface HealthFacts {
     /** how long it stood still in the last second; 0 while it turns in time */
     readonly stallMs: number;
   };
-  /** of the orders in the window; p99 is null when there were none */
+  /** of the orders in the window; p99 is null when there were none, and judged from `latencySamplesMin` on */
   readonly executionLatency: {
     readonly count: number;
     readonly p99Ms: number | null;
@@ -135,6 +135,8 @@ export const deadLoopMs = 3_000;
 export const slowLoopMs = 50;
 /** An append that takes longer than this means a disk in trouble. */
 export const slowAppendMs = 250;
+/** Of fewer orders the p99 is the slowest, and the first of a process are slow: nothing is told by it. */
+export const latencySamplesMin = 20;
 /** A frame that could not be decoded keeps the connection from passing for so long. */
 export const undecodableMemoryMs = 15 * 60_000;
 
@@ -462,9 +464,9 @@ function judgeEventLoop(facts: HealthFacts): Finding {
 }
 
 function judgeExecutionLatency({ executionLatency }: HealthFacts): Finding {
-  const { p99Ms, budgetMs } = executionLatency;
+  const { count, p99Ms, budgetMs } = executionLatency;
   const detail = `the p99 of the trading path is above its budget of ${budgetMs} ms`;
-  const isOver = p99Ms !== null && p99Ms > budgetMs;
+  const isOver = count >= latencySamplesMin && p99Ms !== null && p99Ms > budgetMs;
   return {
     complaints: isOver ? [{ status: 'warn', code: 'execution-latency', detail }] : [],
     figures: { ...executionLatency },
