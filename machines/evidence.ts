@@ -274,7 +274,8 @@ const isTakenBack = (order: Order, fact: Extract<BrokerFact, { type: 'broker.com
   fact.filled !== null &&
   isZero(fact.filled) &&
   isZero(order.filledQuantity) &&
-  (order.busted ?? []).length > 0;
+  // Of one that is met here for the first time the size has gone with the executions.
+  ((order.busted ?? []).length > 0 || isZero(order.quantity));
 const takenBack: Reason = { code: 'busted', message: 'the broker took all its executions back' };
 
 /** A broker order that is filled was as large as its executions, whatever its last change was. */
@@ -427,6 +428,10 @@ function noted(order: Order, fact: Extract<BrokerFact, { type: 'broker.orderNote
   };
   // A late word about a number that the order no longer has.
   if (order.refusedOrderIds?.includes(fact.orderId)) return [];
+  const isRepeated = order.notices.some(
+    ({ code, message }) => code === fact.code && message === fact.message,
+  );
+  const once = isRepeated ? [] : [notice];
   const unheard = order.permIds.length === 0 && order.fills.length === 0;
   const unacknowledged = unanswered.has(order.state) && unheard;
   const asRefusal = (): News[] => {
@@ -459,11 +464,10 @@ function noted(order: Order, fact: Extract<BrokerFact, { type: 'broker.orderNote
     case 'cancelTargetUnknown':
     case 'cancelTargetClosed':
       if (isClosed(order)) return [];
-      return [notice, { type: 'order.doubted', reason }];
+      // In doubt already, it stays so for its own reason, however often its cancel finds nothing.
+      return order.state === 'inDoubt' ? once : [notice, { type: 'order.doubted', reason }];
     case 'notice':
-      return order.notices.some((other) => other.code === fact.code && other.message === fact.message)
-        ? []
-        : [notice];
+      return once;
   }
 }
 
