@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type Config, ConfigError, loadConfig, publicConfig } from './config.ts';
+import { prepareJournalFolder } from './journal/opening.ts';
 import { createLogger } from './log.ts';
 import { leavePid } from './pid-file.ts';
 import { createProgram, name, type Program, version } from './program.ts';
@@ -27,9 +28,11 @@ function startSimulator(
   log: Logger,
   journalPath: string,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
+  prepareJournalFolder(journalPath);
   const memoryPath = join(dirname(journalPath), 'simulated-gateway.db');
+  const memoryElsewhere = 'set a JOURNAL_PATH in another folder, beside which it stands';
   const worker = new Worker(new URL('./simulator/worker.ts', import.meta.url), {
-    workerData: { options: { memoryPath } },
+    workerData: { options: { memoryPath, memoryElsewhere } },
   });
   return new Promise((resolve, reject) => {
     const deadline = setTimeout(

@@ -1,8 +1,8 @@
 /** Opens the file of a journal, proves that it is whole, and says what to do when it is not. */
-import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { DamagedFact } from './facts.ts';
+import { prepareFolder } from './folder.ts';
 import { headsAgree, rebuildHeads } from './heads.ts';
 import { epochOf, prepare, renewEpoch } from './schema.ts';
 import { readWitness } from './witness.ts';
@@ -37,10 +37,9 @@ const result = {
 export function openDatabase(path: string): Opened {
   let database: DatabaseSync | undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    prepareFolder(path);
     refuseOrphans(path);
-    // SQLite would call it an I/O error.
-    for (const needed of [dirname(path), path]) if (existsSync(needed)) accessSync(needed, constants.W_OK);
+    if (existsSync(path)) accessSync(path, constants.W_OK);
     database = new DatabaseSync(path);
     // Exclusive: two runtimes on one journal would each believe themselves the only writer of orders.
     database.exec(
@@ -56,6 +55,15 @@ export function openDatabase(path: string): Opened {
     return { database, lastSeq, epoch: epochOf(database), rebuilt, lost };
   } catch (error) {
     if (database?.isOpen) database.close();
+    throw explained(path, error);
+  }
+}
+
+/** For what is put beside the journal before it is opened. Throws like `openDatabase`. */
+export function prepareJournalFolder(path: string): void {
+  try {
+    prepareFolder(path);
+  } catch (error) {
     throw explained(path, error);
   }
 }

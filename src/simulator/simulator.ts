@@ -37,6 +37,8 @@ export interface SimulatorOptions {
    * finds the same broker again; made when it is missing. Default: nothing outlives the process
    */
   readonly memoryPath?: string;
+  /** how whoever starts it has the memory in another file, for complaints; default `name another file` */
+  readonly memoryElsewhere?: string;
   /** IANA name of the gateway's time zone */
   readonly timeZone?: string;
   /** how often bars that are kept up to date are told; default 5,000 */
@@ -81,7 +83,8 @@ export async function createSimulator(options: SimulatorOptions = {}): Promise<S
   const random = seededRandom(options.seed ?? 1);
   if (options.exchange !== undefined && options.memoryPath !== undefined)
     throw new RangeError('memoryPath: only the built-in exchange has a memory, but an exchange was given');
-  const memory = options.memoryPath === undefined ? null : openMemory(options.memoryPath);
+  const memory =
+    options.memoryPath === undefined ? null : openMemory(options.memoryPath, options.memoryElsewhere);
   const exchange = options.exchange ?? builtInExchange(options, clock, memory);
   const closeExchange = (): void => {
     if (options.exchange === undefined) exchange.close();

@@ -1,5 +1,5 @@
 /** A journal that cannot be written: no order leaves, cancels do, facts wait, and trading opens again by itself. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openJournal } from '../../src/journal/journal.ts';
@@ -219,6 +219,34 @@ describe('at the start', () => {
     const path = join(folder.path, 'taken', 'journal.db');
     await expect(startProgram(folder.path, { ...environment, JOURNAL_PATH: path })).rejects.toThrow(
       notWritable,
+    );
+  }, 60_000);
+
+  test.each([
+    'tws',
+    'simulated',
+  ])('a folder that is a link to nothing, or below /proc, does too (GATEWAY=%s)', async (GATEWAY) => {
+    const folder = temporaryFolder();
+    endings.push(folder.remove);
+    symlinkSync(join(folder.path, 'gone'), join(folder.path, 'link'));
+    const start = (JOURNAL_PATH: string) =>
+      startProgram(folder.path, { ...environment, GATEWAY, JOURNAL_PATH });
+    await expect(start(join(folder.path, 'link', 'journal.db'))).rejects.toThrow(
+      /ended with 1:\nJOURNAL_PATH: cannot open .*journal\.db \(.*link is a link to .*gone, which is no folder\)/,
+    );
+    if (existsSync('/proc/self'))
+      await expect(start('/proc/nobody/journal.db')).rejects.toThrow(
+        /ended with 1:\nJOURNAL_PATH: cannot open \/proc\/nobody\/journal\.db \(E/,
+      );
+  }, 60_000);
+
+  test('a second runtime with a simulated gateway is told which setting keeps them apart', async () => {
+    const folder = temporaryFolder();
+    endings.push(folder.remove);
+    const first = await startProgram(folder.path);
+    endings.push(() => first.kill());
+    await expect(startProgram(folder.path)).rejects.toThrow(
+      /ended with 1:[\s\S]*is in use by another simulated gateway: stop that one or set a JOURNAL_PATH in another folder/,
     );
   }, 60_000);
 });

@@ -139,12 +139,15 @@ create table trades (
 /** The file, open. Only one process at a time has it. */
 export class ExchangeMemory {
   readonly path: string;
+  /** what to do to have it in another file */
+  readonly elsewhere: string;
   readonly #database: DatabaseSync;
   readonly #writes: Readonly<Record<keyof typeof writing, StatementSync>>;
   #writesSinceSweep = 0;
 
-  constructor(path: string, database: DatabaseSync) {
+  constructor(path: string, database: DatabaseSync, elsewhere: string) {
     this.path = path;
+    this.elsewhere = elsewhere;
     this.#database = database;
     const prepared = Object.entries(writing).map(([name, sql]) => [name, database.prepare(sql)]);
     this.#writes = Object.fromEntries(prepared) as Record<keyof typeof writing, StatementSync>;
@@ -317,26 +320,26 @@ const writing = {
 } as const;
 
 /** Opens the file or makes it, with its folder. Throws an error that names the file and what to do. */
-export function openMemory(path: string): ExchangeMemory {
+export function openMemory(path: string, elsewhere = 'name another file'): ExchangeMemory {
   let database: DatabaseSync | null = null;
   try {
     mkdirSync(dirname(path), { recursive: true });
     database = new DatabaseSync(path, { timeout: lockWaitMs });
     database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma synchronous = normal');
-    prepareTables(database, path);
-    return new ExchangeMemory(path, database);
+    prepareTables(database, path, elsewhere);
+    return new ExchangeMemory(path, database, elsewhere);
   } catch (error) {
     database?.close();
     if (error instanceof MemoryFormatError) throw error;
     const message = error instanceof Error ? error.message : String(error);
     if (/locked|busy/i.test(message))
       throw new Error(
-        `the simulated gateway's memory ${path} is in use by another simulated gateway: stop that one or name another file`,
+        `the simulated gateway's memory ${path} is in use by another simulated gateway: stop that one or ${elsewhere}`,
         { cause: error },
       );
     if (/not a database|malformed|corrupt/i.test(message)) throw damagedError(path, message);
     throw new Error(
-      `the simulated gateway cannot open its memory ${path} (${message}): the folder must be writable`,
+      `the simulated gateway cannot open its memory ${path} (${message}): make its folder writable or ${elsewhere}`,
       { cause: error },
     );
   }
@@ -351,7 +354,7 @@ function damagedError(path: string, cause: string): Error {
   return new MemoryFormatError(`the simulated gateway's memory ${path} is damaged (${line}). ${remedy}`);
 }
 
-function prepareTables(database: DatabaseSync, path: string): void {
+function prepareTables(database: DatabaseSync, path: string, elsewhere: string): void {
   const number = (pragma: string) =>
     Number(Object.values(database.prepare(`pragma ${pragma}`).get() ?? {})[0]);
   const version = number('user_version');
@@ -364,7 +367,7 @@ function prepareTables(database: DatabaseSync, path: string): void {
     return;
   }
   if (owner !== applicationId)
-    throw new MemoryFormatError(`${path} is not a memory of the simulated gateway: name another file`);
+    throw new MemoryFormatError(`${path} is not a memory of the simulated gateway: ${elsewhere}`);
   if (version !== formatVersion)
     throw new MemoryFormatError(
       `the simulated gateway's memory ${path} has format ${version}, this program knows ${formatVersion}. ${remedy}`,

@@ -50,7 +50,7 @@ function checkAccounts(kept: Remembered, accounts: readonly string[], memory: Ex
   const stranger = names.find((name) => !accounts.includes(name));
   if (stranger === undefined) return;
   throw new Error(
-    `the simulated gateway's memory ${memory.path} is of account ${stranger}, which is not among ${accounts.join(', ')}. Start with that account, name another file, or delete this one: it holds nothing but the simulated broker.`,
+    `the simulated gateway's memory ${memory.path} is of account ${stranger}, which is not among ${accounts.join(', ')}. Start with that account, ${memory.elsewhere}, or delete this one: it holds nothing but the simulated broker.`,
   );
 }
 
