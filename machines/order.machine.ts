@@ -69,6 +69,7 @@ export const orderMachine = setup({
     isNewlyMissing: ({ context, event }) =>
       event.type === 'order.doubted' && isCalledMissing(event) && !isCalledMissing(context.order),
     isUnsent: ({ context }) => context.isUnsent,
+    isUnwanted: ({ context }) => isUnwanted(context.order),
     /** It is not open any more, and nobody says how large it was: it was what it filled. */
     isSizeLost: ({ context, event }) =>
       isMissingFrom(context, event) && context.order.quantityUnknown === true && context.stated === null,
@@ -507,7 +508,7 @@ export const orderMachine = setup({
         'order.filled': fillingFurther,
         'order.filledAsStated': fillingFurther,
         'order.modified': fillingFurther,
-        'order.cancel': { actions: 'noteCancelRequest' },
+        'order.cancel': [{ guard: 'isUnwanted', actions: 'sendCancel' }, { actions: 'noteCancelRequest' }],
         'order.cancelRequested': { actions: ['record', 'sendCancel'] },
         'order.cancelRejected': { actions: 'record' },
         'order.cancelled': { target: 'cancelled', actions: 'record' },

@@ -470,7 +470,7 @@ function figuresAfter(order: Order, fact: OrderFact): Order {
     }
     case 'order.cancelRejected': {
       const { cancelRequestedAt: _, ...kept } = order;
-      return { ...kept, reason: fact.reason };
+      return { ...kept, reason: order.reason?.code === missingCode ? order.reason : fact.reason };
     }
     case 'order.cancelled':
     case 'order.expired':

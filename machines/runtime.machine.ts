@@ -262,13 +262,9 @@ export const runtimeMachine = setup({
     noteJournalRecovered: assign({ journalProblem: null }),
     emitAnswer: enqueueActions(({ event, enqueue }) => {
       const { requestId, answer } = event as Of<'desk.answered'>;
-      const withdrawn = withdrawnOrderId(requestId);
-      if (withdrawn !== null) {
-        if (['closed', 'unknown', 'invalid'].includes(answer.outcome))
-          enqueue.sendTo('withdrawal', { type: 'withdrawal.orderClosed', clientOrderId: withdrawn });
-        return;
-      }
-      enqueue.emit({ type: 'answered', requestId, answer });
+      const clientOrderId = withdrawnOrderId(requestId);
+      if (clientOrderId === null) return enqueue.emit({ type: 'answered', requestId, answer });
+      enqueue.sendTo('withdrawal', { type: 'withdrawal.answered', clientOrderId, answer });
     }),
     followVerdict: enqueueActions(({ event, enqueue }) => {
       const { requestId, verdict } = event as Of<'gate.reviewed'>;

@@ -3,6 +3,8 @@
  * until they have closed. A demand outlives a lost session and a restart.
  */
 import { assign, enqueueActions, setup } from 'xstate';
+import type { DeskAnswer } from './desk.ts';
+import { isCalledMissing } from './order-words.ts';
 
 /** A client's promise to be alive: its open orders are cancelled when it stops renewing. */
 export interface Lease {
@@ -36,6 +38,8 @@ export type WithdrawalEvent =
       readonly at: number;
     }
   | { readonly type: 'withdrawal.orderClosed'; readonly clientOrderId: string }
+  /** the desk's answer to one of our own cancels */
+  | { readonly type: 'withdrawal.answered'; readonly clientOrderId: string; readonly answer: DeskAnswer }
   | {
       readonly type: 'lease.renew';
       readonly client: string;
@@ -60,6 +64,8 @@ export type WithdrawalReport =
 interface WithdrawalContext extends WithdrawalStanding {
   readonly at: number;
   readonly attempts: number;
+  /** those owed that the broker's lists lack, as their orders said at the last attempt */
+  readonly missing: readonly string[];
 }
 
 type Of<T extends WithdrawalEvent['type']> = Extract<WithdrawalEvent, { type: T }>;
@@ -70,6 +76,23 @@ export const withdrawnOrderId = (requestId: string): string | null =>
   requestId.startsWith(requestPrefix) ? requestId.slice(requestPrefix.length) : null;
 
 export const withdrawalsMax = 10_000;
+/** Clients that may have a lease: every change of one makes the whole table durable. */
+export const leasesMax = 100;
+/** The broker does not find what its lists lack: every so many attempts are enough to ask for it, minutes apart. */
+export const attemptsPerMissing = 10;
+
+const leaseOf = (leases: readonly Lease[], client: string): Lease | undefined =>
+  leases.find((lease) => lease.client === client);
+
+/** Whether one more client may have a lease, or this one has it already. */
+export const isRoomFor = ({ leases }: WithdrawalStanding, client: string): boolean =>
+  leases.length < leasesMax || leaseOf(leases, client) !== undefined;
+
+/** Whether a lease on these terms is what stands, but for its time: nothing of it has to be made durable. */
+export const isRenewal = (
+  { leases }: WithdrawalStanding,
+  { client, cancelAfterMs }: Pick<Lease, 'client' | 'cancelAfterMs'>,
+): boolean => leaseOf(leases, client)?.cancelAfterMs === cancelAfterMs;
 
 export const withdrawalMachine = setup({
   types: {
@@ -80,6 +103,11 @@ export const withdrawalMachine = setup({
   guards: {
     isNothingOwed: ({ context }) => context.owed.length === 0,
     isAnythingOwed: ({ context }) => context.owed.length > 0,
+    isRoomFor: ({ context, event }) => isRoomFor(context, (event as Of<'lease.renew'>).client),
+    isLeased: ({ context, event }) =>
+      leaseOf(context.leases, (event as Of<'lease.release'>).client) !== undefined,
+    isOver: ({ event }) =>
+      ['closed', 'unknown', 'invalid'].includes((event as Of<'withdrawal.answered'>).answer.outcome),
     isCurrentExpiry: ({ context, event }) =>
       event.type === 'lease.expired' &&
       context.leases.some(
@@ -87,13 +115,13 @@ export const withdrawalMachine = setup({
       ),
   },
   actions: {
+    /** When a lease was renewed last nobody wrote down: each runs anew, so that whoever lives has time to renew it. */
     restore: enqueueActions(({ event, enqueue }) => {
       const { standing, at } = event as Of<'withdrawal.restored'>;
-      enqueue.assign({ leases: standing.leases, owed: standing.owed, at });
-      for (const { client, expiresAt } of standing.leases) {
-        const left = Math.max(0, expiresAt - at);
-        enqueue.raise({ type: 'lease.expired', client, expiresAt }, { delay: left, id: timerOf(client) });
-      }
+      const leases = standing.leases.map((lease) => ({ ...lease, expiresAt: at + lease.cancelAfterMs }));
+      enqueue.assign({ leases, owed: standing.owed, at });
+      for (const { client, cancelAfterMs: delay, expiresAt } of leases)
+        enqueue.raise({ type: 'lease.expired', client, expiresAt }, { delay, id: timerOf(client) });
     }),
     demand: enqueueActions(({ context, event, enqueue }) => {
       const { clientOrderIds, why, at } = event as Of<'withdrawal.demand'>;
@@ -101,18 +129,19 @@ export const withdrawalMachine = setup({
       const more = clientOrderIds
         .filter((clientOrderId) => !known.has(clientOrderId))
         .map((clientOrderId): Withdrawal => ({ clientOrderId, why, since: at }));
+      if (more.length === 0) return;
       const standing = { leases: context.leases, owed: [...context.owed, ...more].slice(-withdrawalsMax) };
       enqueue.assign({ ...standing, at });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
     }),
     settle: enqueueActions(({ context, event, enqueue }) => {
-      const { clientOrderId } = event as Of<'withdrawal.orderClosed'>;
+      const { clientOrderId } = event as Of<'withdrawal.orderClosed' | 'withdrawal.answered'>;
       if (!context.owed.some((each) => each.clientOrderId === clientOrderId)) return;
       const standing = {
         leases: context.leases,
         owed: context.owed.filter((each) => each.clientOrderId !== clientOrderId),
       };
-      enqueue.assign(standing);
+      enqueue.assign({ ...standing, missing: context.missing.filter((id) => id !== clientOrderId) });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at: context.at } satisfies WithdrawalReport);
     }),
     renew: enqueueActions(({ context, event, enqueue }) => {
@@ -126,6 +155,7 @@ export const withdrawalMachine = setup({
         { type: 'lease.expired', client, expiresAt },
         { delay: cancelAfterMs, id: timerOf(client) },
       );
+      if (isRenewal(context, { client, cancelAfterMs })) return;
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
     }),
     release: enqueueActions(({ context, event, enqueue }) => {
@@ -150,8 +180,10 @@ export const withdrawalMachine = setup({
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at: expiresAt } satisfies WithdrawalReport);
     }),
     cancelOwed: enqueueActions(({ context, enqueue }) => {
+      const isTheirTurn = context.attempts % attemptsPerMissing === 0;
       enqueue.assign({ attempts: context.attempts + 1 });
       for (const { clientOrderId } of context.owed) {
+        if (!isTheirTurn && context.missing.includes(clientOrderId)) continue;
         const requestId = `${requestPrefix}${clientOrderId}`;
         enqueue.sendParent({
           type: 'order.cancel',
@@ -161,7 +193,13 @@ export const withdrawalMachine = setup({
         } satisfies WithdrawalReport);
       }
     }),
-    rest: assign({ attempts: 0 }),
+    noteMissing: assign(({ context, event }) => {
+      const { clientOrderId, answer } = event as Of<'withdrawal.answered'>;
+      const others = context.missing.filter((id) => id !== clientOrderId);
+      return { missing: answer.orders.some(isCalledMissing) ? [...others, clientOrderId] : others };
+    }),
+    rest: assign({ attempts: 0, missing: [] }),
+    forgetMissing: assign({ missing: [] }),
   },
   delays: {
     /** 1 s, doubling up to half a minute: a cancel may be unanswered for hours and must not use up the pacing */
@@ -170,14 +208,15 @@ export const withdrawalMachine = setup({
 }).createMachine({
   id: 'withdrawal',
   description: 'orders that must go, asked for until they have closed',
-  context: { leases: [], owed: [], at: 0, attempts: 0 },
+  context: { leases: [], owed: [], at: 0, attempts: 0, missing: [] },
   initial: 'resting',
   on: {
     'withdrawal.restored': { actions: 'restore' },
     'withdrawal.demand': { target: '.withdrawing', actions: 'demand', reenter: true },
     'withdrawal.orderClosed': { actions: 'settle' },
-    'lease.renew': { actions: 'renew' },
-    'lease.release': { actions: 'release' },
+    'withdrawal.answered': [{ guard: 'isOver', actions: 'settle' }, { actions: 'noteMissing' }],
+    'lease.renew': { guard: 'isRoomFor', actions: 'renew' },
+    'lease.release': { guard: 'isLeased', actions: 'release' },
     'lease.expired': { guard: 'isCurrentExpiry', actions: 'lapse' },
   },
   states: {
@@ -192,7 +231,7 @@ export const withdrawalMachine = setup({
       entry: 'cancelOwed',
       always: { guard: 'isNothingOwed', target: 'resting' },
       after: { nextAttempt: { target: 'withdrawing', reenter: true } },
-      on: { 'withdrawal.retry': { target: 'withdrawing', reenter: true } },
+      on: { 'withdrawal.retry': { target: 'withdrawing', reenter: true, actions: 'forgetMissing' } },
     },
   },
 });

@@ -147,7 +147,9 @@ export function createRuntime(options: RuntimeOptions) {
   });
   root.start();
 
-  const child = <Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'market' | 'reconciliation' | 'audit'>(
+  const child = <
+    Id extends 'desk' | 'gate' | 'ledger' | 'tws' | 'market' | 'reconciliation' | 'withdrawal' | 'audit',
+  >(
     id: Id,
   ) => {
     const actor = root.getSnapshot().children[id];

@@ -32,6 +32,8 @@ export function addStanding({ registry }: Pick<Metrics, 'registry'>, sources: St
   const { runtime, report, clients, now } = sources;
   const root = () => runtime.root.getSnapshot();
   const tws = () => runtime.child('tws').getSnapshot();
+  // A renewal is known to the actor alone; one that has failed at its birth has no context.
+  const leases = () => root().children.withdrawal?.getSnapshot().context?.leases ?? [];
   const registers = [registry];
 
   const gauge = (name: string, help: string, labelNames: readonly string[], read: () => Samples): void => {
@@ -108,11 +110,9 @@ export function addStanding({ registry }: Pick<Metrics, 'registry'>, sources: St
       return discrepancyCodes.map((code) => [{ code }, open.filter((each) => each.code === code).length]);
     },
   );
-  gauge('leases', 'Clients whose orders are bound to their life', [], () =>
-    one(root().context.withdrawalStanding.leases.length),
-  );
+  gauge('leases', 'Clients whose orders are bound to their life', [], () => one(leases().length));
   gauge('lease_remaining_seconds', 'Until the first lease lapses unless it is renewed', [], () => {
-    const ends = root().context.withdrawalStanding.leases.map(({ expiresAt }) => expiresAt);
+    const ends = leases().map(({ expiresAt }) => expiresAt);
     return ends.length === 0 ? [] : one(Math.max(0, Math.min(...ends) - now()) / 1_000);
   });
   gauge('withdrawals_owed', 'Orders that must go and have not closed yet', [], () =>

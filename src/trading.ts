@@ -6,6 +6,7 @@ import { ticketOf } from '../machines/identity.ts';
 import type { Contract } from '../machines/instrument.ts';
 import { lookUp } from '../machines/lookup.ts';
 import type { Order, OrderTicket, Reason } from '../machines/order.ts';
+import { isRenewal, isRoomFor } from '../machines/withdrawal.machine.ts';
 import type {
   ChangeOutcome,
   OrderRequest,
@@ -357,7 +358,11 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
         runtime.send({ type: 'lease.release', client, at });
         return { client, cancelAfterMs, expiresAt: null };
       }
-      const durable = nextRecord(runtime, ({ event }) => event === 'withdrawal.changed');
+      const standing = runtime.child('withdrawal').getSnapshot().context;
+      if (!isRoomFor(standing, client)) return null;
+      const durable = isRenewal(standing, { client, cancelAfterMs })
+        ? null
+        : nextRecord(runtime, ({ event }) => event === 'withdrawal.changed');
       runtime.send({ type: 'lease.renew', client, cancelAfterMs, at });
       await durable;
       return { client, cancelAfterMs, expiresAt: new Date(at + cancelAfterMs).toISOString() };

@@ -2,6 +2,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
+import { leasesMax } from '../machines/withdrawal.machine.ts';
+import { everyRow } from './incidents/oracle.ts';
+import { movableClock } from './incidents/told.ts';
 import { eventually, openStream, startProgram, temporaryFolder } from './program.ts';
 import { startWhole, type Whole } from './whole.ts';
 
@@ -56,6 +59,67 @@ test('a lease that is renewed or ended cancels nothing', async () => {
   const { body } = await at.call('GET', '/v1/journal?after=0&limit=500');
   expect(body.facts.filter(({ event }: { event: string }) => event === 'lease.lapsed')).toEqual([]);
   expect(await at.order('a', () => true)).toMatchObject({ state: 'working' });
+  stream.close();
+});
+
+test('leases have a bound, and a renewal of one leaves nothing in the journal', async () => {
+  const at = await whole();
+  const { stream } = await lease(at, { client: 'robot', cancelAfterMs: 3_600_000 });
+  let asked = 0;
+  const renew = (client: string, cancelAfterMs = 3_600_000) => {
+    asked += 1;
+    const id = `r${asked}`;
+    stream.send({ type: 'command', id, command: 'lease.renew', client, cancelAfterMs });
+    return stream.frame((frame) => frame.id === id);
+  };
+  const changes = async () =>
+    (await everyRow(at, '/v1/journal', 'facts')).filter(({ event }) => event === 'withdrawal.changed').length;
+  const leased = () => at.program.runtime.child('withdrawal').getSnapshot().context.leases.length;
+
+  const expiryOfRobot = async () => {
+    const { lease: renewed } = (await renew('robot')) as { lease?: { expiresAt: string } };
+    return Date.parse(renewed?.expiresAt ?? '');
+  };
+  const before = await expiryOfRobot();
+  for (let n = 0; n < 20; n += 1) expect(await renew('robot')).toMatchObject({ ok: true });
+  expect(await expiryOfRobot()).toBeGreaterThan(before);
+  await renew('nobody', 0);
+  expect(await changes()).toBe(1);
+  await renew('robot', 7_200_000);
+  expect(await changes()).toBe(2);
+
+  for (let n = 1; n < leasesMax; n += 1) await renew(`c${n}`);
+  expect(await renew('one-more')).toMatchObject({
+    ok: false,
+    problem: {
+      code: 'too-many-leases',
+      status: 409,
+      detail: expect.stringContaining('end one with cancelAfterMs 0'),
+    },
+  });
+  expect(leased()).toBe(leasesMax);
+  expect(await renew('robot')).toMatchObject({ ok: true });
+  await renew('c1', 0);
+  expect(await renew('one-more')).toMatchObject({ ok: true });
+  expect(leased()).toBe(leasesMax);
+  stream.close();
+});
+
+test('after a restart a lease runs anew: whoever lives renews it, the orders of the dead go', async () => {
+  const clock = movableClock(Date.now());
+  const at = await startWhole({ now: clock.now });
+  closers.push(() => at.stop());
+  await at.place({ clientOrderId: 'living', client: 'living' });
+  await at.place({ clientOrderId: 'dead', client: 'dead' });
+  for (const client of ['living', 'dead']) {
+    const { stream } = await lease(at, { client, cancelAfterMs: 4_000 });
+    stream.close();
+  }
+  await at.restart(() => clock.move(60_000));
+  const { stream, result } = await lease(at, { client: 'living', cancelAfterMs: 3_600_000 });
+  expect(result).toMatchObject({ ok: true });
+  await at.order('dead', ({ state }) => state === 'cancelled');
+  expect(await at.order('living', () => true)).toMatchObject({ state: 'working' });
   stream.close();
 });
 

@@ -104,9 +104,9 @@ export interface TradingPort {
   waitFor(clientOrderId: string, what: 'accepted' | 'closed', timeoutMs: number): Promise<Order>;
   /**
    * The open orders of this client (empty: of everybody without a name) are cancelled unless it renews in time.
-   * 0 ends the lease and cancels nothing.
+   * 0 ends the lease and cancels nothing. Null: as many clients as may have a lease have one.
    */
-  renewLease(client: string, cancelAfterMs: number): Promise<LeaseTerms>;
+  renewLease(client: string, cancelAfterMs: number): Promise<LeaseTerms | null>;
   status(): TradingStatus;
   /** Halting is always possible. */
   setStatus(state: TradingState, message: string): Promise<SwitchOutcome>;

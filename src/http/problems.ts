@@ -19,6 +19,7 @@ export const problemTable = {
   'order-closed': { status: 409, title: 'The order is closed' },
   'order-busy': { status: 409, title: 'The order waits for an answer of the broker' },
   'order-not-missing': { status: 409, title: "The broker's lists do not lack the order" },
+  'too-many-leases': { status: 409, title: 'No further client may have a lease' },
   'part-failed': { status: 409, title: 'A part of the runtime has failed for good' },
   'version-mismatch': { status: 412, title: 'The order has changed since' },
   'body-too-large': { status: 413, title: 'The body is larger than 64 KiB' },

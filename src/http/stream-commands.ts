@@ -2,7 +2,7 @@
 import type { HttpOptions, LeaseTerms } from './options.ts';
 import { readChange, readOrder } from './order-input.ts';
 import { type Answer, answerToChange, answerToSubmit } from './outcomes.ts';
-import { invalid, type Problem } from './problems.ts';
+import { invalid, type Problem, problem } from './problems.ts';
 import type { CommandMessage } from './stream-schema.ts';
 import type { Checked } from './validation.ts';
 
@@ -38,7 +38,8 @@ export async function runCommand(
         const detail = `must be 0 (ends the lease) or at least ${leaseMsMin}`;
         return { problem: invalid([{ pointer: '/cancelAfterMs', detail }]) };
       }
-      return { lease: await trading.renewLease(client, cancelAfterMs) };
+      const lease = await trading.renewLease(client, cancelAfterMs);
+      return lease ? { lease } : { problem: problem('too-many-leases', tooManyLeases) };
     }
     default:
       return { problem: unknownCommand(message.command) };
@@ -47,6 +48,9 @@ export async function runCommand(
 
 /** Shorter leases would lapse between two turns of a busy network. */
 const leaseMsMin = 100;
+
+const tooManyLeases =
+  'as many clients as may have a lease have one: end one with cancelAfterMs 0, let one lapse, or share a name (client)';
 
 const missingOrderId = invalid([{ pointer: '/clientOrderId', detail: 'is required' }]);
 
