@@ -47,6 +47,13 @@ const fillingOrWorking = [
   { target: 'working', actions: 'record' },
 ] as const;
 
+/** What somebody has asked to cancel is cancelled as soon as it is seen alive. */
+const acceptance = [
+  { guard: 'isAliveAndUnwanted', target: 'cancelling', actions: ['record', 'sendCancel'] },
+  { guard: 'isAlive', target: 'working', actions: 'record' },
+  { actions: 'record' },
+] as const;
+
 export const orderMachine = setup({
   types: {
     context: {} as OrderContext,
@@ -377,7 +384,7 @@ export const orderMachine = setup({
         ],
       },
       on: {
-        'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.accepted': acceptance,
         'order.filledAsStated': fillingFurther,
         'order.filled': fillingOrWorking,
         'order.modified': { target: 'working', actions: 'record' },
@@ -500,11 +507,7 @@ export const orderMachine = setup({
       on: {
         'order.incarnationEnded': fillingFurther,
         'order.renumbered': { target: 'submitting', actions: ['record', 'adoptNumber', 'place'] },
-        'order.accepted': [
-          { guard: 'isAliveAndUnwanted', target: 'cancelling', actions: ['record', 'sendCancel'] },
-          { guard: 'isAlive', target: 'working', actions: 'record' },
-          { actions: 'record' },
-        ],
+        'order.accepted': acceptance,
         'order.filled': fillingFurther,
         'order.filledAsStated': fillingFurther,
         'order.modified': fillingFurther,

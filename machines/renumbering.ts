@@ -5,6 +5,7 @@ import { isClosed } from './evidence.ts';
 import { lostBelow, orderKey } from './identity.ts';
 import { lookUp, put } from './lookup.ts';
 import { applyFact, type OrderFact } from './order.ts';
+import { isUnwanted } from './order-words.ts';
 
 /** TWS refused an order id, or that of a parent. It tells its next id at once; until then the intent waits. */
 export const noteRefusedId: Handle = ({ context, event }, out) => {
@@ -22,13 +23,14 @@ export const raiseOrderId: Handle = ({ context, event }, out) => {
 
 /**
  * Nothing entered the book under the refused id, and the intent stands. It goes out once more, under a fresh id and the
- * same reference, when that is durable.
+ * same reference, when that is durable. What somebody has asked to cancel meanwhile stays away.
  */
 export const renumber: Handle = ({ context, event, view }, out) => {
   const { clientOrderId, orderId: refused, reason, at } = event as Of<'desk.renumber'>;
   const entry = lookUp(context.orders, clientOrderId);
   if (!entry?.ticket) return;
-  const { state } = view(entry);
+  const intent = view(entry);
+  const { state } = intent;
   // Given up or cancelled meanwhile: evidence decides.
   if (state !== 'submitting' && state !== 'inDoubt') return;
   const orderId = Math.max(context.nextOrderId, refused + 1);
@@ -37,11 +39,11 @@ export const renumber: Handle = ({ context, event, view }, out) => {
   const isParentGone = parent !== undefined && isClosed(view(parent));
   // Without the position that its parent would have opened an exit must not go out.
   const isPointless = isParentGone && isZero(view(parent).filledQuantity);
-  if (context.shut || context.isHalted || isPointless || orderId > orderIdMax)
+  if (isUnwanted(intent) || context.shut || context.isHalted || isPointless || orderId > orderIdMax)
     return out.toOrder(clientOrderId, { type: 'order.rejected', clientOrderId, at, reason });
   const parentOrderId = parent && !isParentGone ? (parent.order.orderId ?? 0) : 0;
   const fact: OrderFact = { type: 'order.renumbered', clientOrderId, at, orderId, parentOrderId };
-  const order = applyFact(view(entry), fact);
+  const order = applyFact(intent, fact);
   const requestId = `renumber:${orderId}`;
   const records: readonly OrderRecord[] = [{ fact, order }];
   out.assign({

@@ -92,9 +92,8 @@ export const impossible: readonly ImpossiblePairs[] = [
   {
     machine: 'order',
     words: ['order.listed'],
-    states: ['submitting', 'working', 'modifying', 'cancelling', 'inDoubt', 'denied'],
-    because:
-      'the desk says it only to orders that a word of the broker has ended, or whose fills were taken back',
+    states: ['denied'],
+    because: 'the desk says it only of what a word of the broker has ended, or whose fills were taken back',
   },
   {
     machine: 'order',
