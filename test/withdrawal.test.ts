@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { leasesMax } from '../machines/withdrawal.machine.ts';
 import { everyRow } from './incidents/oracle.ts';
-import { movableClock } from './incidents/told.ts';
+import { alerts, movableClock } from './incidents/told.ts';
 import { eventually, openStream, startProgram, temporaryFolder } from './program.ts';
 import { startWhole, type Whole } from './whole.ts';
 
@@ -159,6 +159,43 @@ test('the kill switch is remembered while the gateway is away: everything goes w
   await at.order('a', ({ state }) => state === 'cancelled', 20_000);
   expect(at.simulator.exchange.openOrders()).toEqual([]);
 });
+
+test('an order that the lists lack stays called missing while it is called back, calmly, until a person settles it', async () => {
+  const clock = movableClock(Date.parse('2026-08-13T16:24:00-04:00'));
+  const at = await startWhole({ now: clock.now, simulator: { clock } });
+  closers.push(() => at.stop());
+  await at.place({ clientOrderId: 'a', timeInForce: 'gtc' });
+  const { permIds } = await at.order('a', (order) => order.permIds.length > 0);
+  await at.restart(() => {
+    at.simulator.exchange.script.end(Number(permIds[0]), 'Cancelled');
+    clock.move(24 * 3_600_000);
+  });
+  await at.order('a', ({ reason }) => reason?.code === 'missing-at-broker', 30_000);
+  const sent = () => at.simulator.received({ message: 'cancelOrder' }).length;
+  const before = sent();
+  const withdrawal = () => at.program.runtime.child('withdrawal').getSnapshot().context;
+
+  await at.call('POST', '/v1/kill', {});
+  const seen = new Set<string>();
+  await eventually(
+    async () => {
+      const { state, reason } = (await at.call('GET', '/v1/orders/a')).body;
+      seen.add(`${state} ${reason?.code}`);
+      return withdrawal().attempts;
+    },
+    (attempts) => attempts >= 3,
+  );
+  expect([...seen]).toEqual(['inDoubt missing-at-broker']);
+  expect(sent() - before).toBe(2);
+  expect(await alerts(at, 'order.surprised')).toEqual([]);
+  const order = await at.order('a', ({ notices }) => notices.length > 0);
+  expect(order.notices).toHaveLength(1);
+  const facts = (await everyRow(at, '/v1/journal', 'facts')).map(({ event }) => event);
+  expect(facts.filter((event) => event === 'order.cancelRequested')).toHaveLength(1);
+
+  expect((await at.call('POST', '/v1/orders/a/settle', { filledQuantity: '0' })).status).toBe(200);
+  await eventually(withdrawal, ({ owed }) => owed.length === 0);
+}, 60_000);
 
 test('SIGUSR2 and npm run kill halt and cancel, and the halt outlives the process', async () => {
   const home = temporaryFolder();
