@@ -20,6 +20,7 @@ import {
   withChange,
 } from './order.ts';
 import type { OrderEvent, OrderReport, SessionLost } from './order-words.ts';
+import { isRepetition } from './repetition.ts';
 import type { Settlement } from './settlement.ts';
 import type { BrokerFact, BrokerOrderIds, DispatchFact, TwsCommand } from './tws.ts';
 
@@ -55,37 +56,6 @@ export type DeskAnswer =
 
 /** Ids that TWS accepts as order ids and that never meet the range of request ids. */
 export const orderIdMax = 1_999_999_999;
-
-const identity: readonly (keyof OrderTicket)[] = [
-  'clientOrderId',
-  'instrument',
-  'side',
-  'type',
-  'timeInForce',
-  'goodTillDate',
-  'outsideRegularHours',
-  'ocaGroup',
-  'parentClientOrderId',
-];
-
-/** Figures that may be written in more than one way. */
-const amounts = ({ quantity, limitPrice, stopPrice, trailAmount, trailPercent }: OrderTerms): OrderChange =>
-  Object.fromEntries(
-    Object.entries({ quantity, limitPrice, stopPrice, trailAmount, trailPercent }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  );
-
-/** Whether two tickets ask for the same thing. */
-export function isSameTicket(a: OrderTicket, b: OrderTicket): boolean {
-  return (
-    identity.every((field) => (a[field] ?? null) === (b[field] ?? null)) &&
-    Object.keys(effectiveChange(a, amounts(b))).length === 0 &&
-    Object.keys(effectiveChange(b, amounts(a))).length === 0 &&
-    a.account === b.account &&
-    JSON.stringify([a.algo ?? null, a.tws ?? null]) === JSON.stringify([b.algo ?? null, b.tws ?? null])
-  );
-}
 
 /** Terms that may be changed only while an order works, never its side, type or instrument. */
 export type OrderChange = Partial<OrderTerms>;
@@ -281,12 +251,10 @@ export const submit: Handle = ({ context, event, view }, out) => {
   const { requestId, submissions, at } = event as Of<'order.submit'>;
   const known = submissions.flatMap(({ ticket }) => lookUp(context.orders, ticket.clientOrderId) ?? []);
   if (known.length > 0) {
-    const same =
-      known.length === submissions.length &&
-      submissions.every(({ ticket }, index) => {
-        const former = known[index]?.ticket;
-        return former ? isSameTicket(former, ticket) : false;
-      });
+    const same = isRepetition(
+      submissions.map(({ ticket }) => ticket),
+      (clientOrderId) => lookUp(context.orders, clientOrderId)?.ticket ?? null,
+    );
     return answer(out, requestId, { outcome: same ? 'existing' : 'conflict', orders: known.map(view) });
   }
   if (context.shut)

@@ -1,11 +1,10 @@
 /** Commands of clients, made complete for the desk: account, market, multiplier; and its answers in the words of the API. */
 import { isPositive, toDecimal } from '../machines/decimal.ts';
-import { type DeskAnswer, isSameTicket, type Submission } from '../machines/desk.ts';
+import type { DeskAnswer, Submission } from '../machines/desk.ts';
 import { isClosed } from '../machines/evidence.ts';
-import { ticketOf } from '../machines/identity.ts';
 import type { Contract } from '../machines/instrument.ts';
-import { lookUp } from '../machines/lookup.ts';
 import type { Order, OrderTicket, Reason } from '../machines/order.ts';
+import { exitNames, isRepetition } from '../machines/repetition.ts';
 import { isRenewal, isRoomFor } from '../machines/withdrawal.machine.ts';
 import type {
   ChangeOutcome,
@@ -180,16 +179,14 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     }
   }
 
-  /** Orders that the desk has forgotten are still in the journal, and their names are taken. */
-  function recall([lead, ...others]: readonly OrderTicket[]): SubmitOutcome | null {
-    if (!lead || lookUp(runtime.child('desk').getSnapshot().context.orders, lead.clientOrderId)) return null;
-    const order = runtime.journal.order(lead.clientOrderId);
-    if (!order) {
-      const taken = others.flatMap(({ clientOrderId }) => runtime.journal.order(clientOrderId) ?? []);
-      return taken[0] ? { outcome: 'conflict', order: taken[0] } : null;
-    }
-    const former = ticketOf(order);
-    return { outcome: former && isSameTicket(former, lead) ? 'existing' : 'conflict', order };
+  /** Names in the journal are taken, for what was asked for then, whether the desk still knows of it or not. */
+  function recall(tickets: readonly OrderTicket[]): SubmitOutcome | null {
+    const { journal } = runtime;
+    const taken = tickets.find(({ clientOrderId }) => journal.order(clientOrderId) !== undefined);
+    const order = taken && runtime.order(taken.clientOrderId);
+    if (!order) return null;
+    const isSame = isRepetition(tickets, (clientOrderId) => journal.ticket(clientOrderId));
+    return { outcome: isSame ? 'existing' : 'conflict', order };
   }
 
   function accountFor(request: OrderRequest): string {
@@ -413,6 +410,7 @@ function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
   const { bracket, ...terms } = request;
   const { takeProfit, stopLoss } = bracket ?? {};
   const exits: OrderTicket[] = [];
+  const names = exitNames(request.clientOrderId);
   const exit = {
     account,
     instrument: request.instrument,
@@ -431,7 +429,7 @@ function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
   if (takeProfit) {
     exits.push({
       ...exit,
-      clientOrderId: `${request.clientOrderId}.tp`,
+      clientOrderId: names.takeProfit,
       type: 'limit',
       limitPrice: takeProfit.limitPrice,
     });
@@ -440,7 +438,7 @@ function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
     const { stopPrice, limitPrice } = stopLoss;
     exits.push({
       ...exit,
-      clientOrderId: `${request.clientOrderId}.sl`,
+      clientOrderId: names.stopLoss,
       type: limitPrice === undefined ? 'stop' : 'stop_limit',
       stopPrice,
       ...(limitPrice === undefined ? {} : { limitPrice }),

@@ -4,9 +4,16 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type AuditStanding, emptyStanding } from '../../machines/audit.machine.ts';
+import { ticketOf } from '../../machines/identity.ts';
 import type { JournalEntry, JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
-import { executionFamily, type Order, type OrderFact, type Reason } from '../../machines/order.ts';
+import {
+  executionFamily,
+  type Order,
+  type OrderFact,
+  type OrderTicket,
+  type Reason,
+} from '../../machines/order.ts';
 import type { WithdrawalStanding } from '../../machines/withdrawal.machine.ts';
 import { checksumOf, type FactRow, factColumns, inWriting, parse, proven, recordOf } from './facts.ts';
 import { orderColumns, otherColumns, putHead } from './heads.ts';
@@ -47,6 +54,8 @@ export interface Journal {
   /** Of executions those booked, or told anew, at or after `executionsSince`, and all of open orders. */
   restore(closedSince: number, executionsSince?: number): Restoration;
   order(clientOrderId: string): Order | undefined;
+  /** what was asked for at first; null: nothing, or not here */
+  ticket(clientOrderId: string): OrderTicket | null;
   /** newest first; throws RangeError for a cursor that is not of this list */
   orders(query: {
     readonly state: 'open' | 'closed' | 'all';
@@ -200,6 +209,19 @@ class SqliteJournal implements Journal {
     return this.#reading(
       () => this.#facts(`${newestOf('order')} and h.name = ?`, clientOrderId).map(orderOf)[0],
     );
+  }
+
+  ticket(clientOrderId: string): OrderTicket | null {
+    return this.#reading(() => {
+      const [first] = this.#facts(
+        `select ${factColumns} from heads h join facts f on f.seq = h.first_seq where h.kind = 'order' and h.name = ?`,
+        clientOrderId,
+      );
+      if (!first) return null;
+      const fact = parse<OrderFact>(first.fact);
+      if (fact.type === 'order.discovered') return ticketOf(fact.order);
+      return 'ticket' in fact ? fact.ticket : null;
+    });
   }
 
   orders({
