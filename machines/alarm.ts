@@ -7,6 +7,8 @@ import type { Order, OrderFact } from './order.ts';
 export interface Alarm {
   readonly alert: /** more than one broker order works for one order of ours */
     | 'order.liveTwice'
+    /** limits on value were not applied: there is no price */
+    | 'order.unpriced'
     /** an execution after the end */
     | 'order.filledLate'
     /** more was filled than asked for */

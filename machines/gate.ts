@@ -40,6 +40,7 @@ export const denialCodes = [
   'order-quantity',
   'order-notional',
   'notional-unknown',
+  'no-price',
   'open-orders',
   'order-rate',
   'price-collar',
@@ -53,10 +54,18 @@ export interface Denial extends Reason {
   readonly code: DenialCode;
 }
 
+/**
+ * Why there is no price. `line`: none could be asked for; `answer`: it was asked for and has not come, or is refused for the moment;
+ * `data`: TWS has none.
+ */
+export type Absence = 'line' | 'answer' | 'data';
+
 /** One order to judge, with what is known of its market. */
 export interface GateQuestion {
   readonly ticket: OrderTicket;
   readonly mark: Mark | null;
+  /** of a mark without a price; `data` when left out */
+  readonly absence?: Absence;
   /** units of currency per point and contract; null: not known */
   readonly multiplier: Decimal | null;
   /** TWS's number of the contract, where it had to be asked for */
@@ -117,6 +126,20 @@ export function referencePrice(mark: Mark | null, side: Side): Decimal | null {
     : String(price);
 }
 
+/** The limits that cannot be applied to this order for want of a price, by the names of their settings. */
+export function unpricedLimits(limits: GateLimits, { ticket, mark }: GateQuestion): readonly string[] {
+  if (referencePrice(mark, ticket.side) !== null) return [];
+  const { limitPrice, stopPrice } = ticket;
+  if (!limitPrice && !stopPrice) {
+    return [
+      ...(isLimited(limits.maxOrderNotional) ? ['MAX_ORDER_NOTIONAL'] : []),
+      ...(isLimited(limits.maxPositionNotional) ? ['MAX_POSITION_NOTIONAL'] : []),
+    ];
+  }
+  const isCollared = isLimited(limits.priceCollarPercent) && limitPrice && limitTypes.has(ticket.type);
+  return isCollared ? ['PRICE_COLLAR_PERCENT'] : [];
+}
+
 export function exposureOf(order: OrderTicket | Order): Exposure {
   const { newest, older } = 'fills' in order ? fillable(order) : { newest: order.quantity, older: '0' };
   return {
@@ -160,11 +183,14 @@ export function review(
 
 function reviewOne(
   book: GateBook,
-  { ticket, mark, multiplier }: GateQuestion,
+  question: GateQuestion,
   options: { readonly isReducing: boolean; readonly replaces: string | null },
 ): Denial[] {
   const { limits } = book;
+  const { ticket, mark, multiplier } = question;
   const denials: Denial[] = [];
+  const blind = blindDenial(book, question, options.replaces);
+  if (blind) denials.push(blind);
   if (book.accounts.length > 0 && !book.accounts.includes(ticket.account)) {
     const known = book.accounts.join(', ');
     denials.push(
@@ -229,6 +255,16 @@ function reviewOne(
     }
   }
   return denials;
+}
+
+/** What has no price because nobody could ask, or nobody answered yet, must not slip through; TWS's own word that it has none is borne. */
+function blindDenial(book: GateBook, question: GateQuestion, replaces: string | null): Denial | null {
+  const { ticket, absence = 'data' } = question;
+  const blunt = unpricedLimits(book.limits, question);
+  const isGrave = absence === 'line' || (absence === 'answer' && !ticket.limitPrice && !ticket.stopPrice);
+  if (blunt.length === 0 || !isGrave || reduces(book, ticket, replaces)) return null;
+  const why = absence === 'line' ? 'no market-data line could be had' : 'TWS has not told one yet';
+  return denial('no-price', `${ticket.instrument} has no price to apply ${blunt.join(', ')} by: ${why}`);
 }
 
 function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: Decimal): Denial | null {

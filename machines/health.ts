@@ -92,7 +92,11 @@ export interface HealthFacts {
     /** differences between the broker's books and ours that nobody has explained */
     readonly differences: number;
   };
-  readonly marketData: { readonly lastTickAt: number | null };
+  readonly marketData: {
+    readonly lastTickAt: number | null;
+    /** lines that wait for another to become free */
+    readonly waiting: number;
+  };
   readonly clients: {
     readonly connected: number;
     readonly subscriptions: number;
@@ -418,13 +422,20 @@ function judgeMarketData(facts: HealthFacts): Finding {
     const detail = `${countOf(stale, 'market-data line')} silent: ${listOf(stale)}`;
     complaints.push({ status: 'warn', code: 'market-data-stale', detail, sinceAtLeast: oldest(stale) });
   }
+  const { waiting } = facts.marketData;
+  if (waiting > 0) {
+    const detail = `every market-data line is in use: ${waiting} more ${waiting === 1 ? 'waits' : 'wait'}`;
+    complaints.push({ status: 'warn', code: 'market-data-exhausted', detail });
+  }
+  const refused = tagged('refused').length;
   return {
     complaints,
     figures: {
-      lines: rows.length,
+      lines: rows.length - refused,
       live: tagged('live').length,
       stale: stale.length,
-      refused: tagged('refused').length,
+      refused,
+      waiting,
       lastTickAt: timeOrNull(facts.marketData.lastTickAt),
     },
   };

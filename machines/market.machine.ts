@@ -20,7 +20,9 @@ export interface MarketInput {
    * bars. Default 95, 3, 5 and 45
    */
   readonly lineLimits?: Partial<LineLimits>;
-  /** lines known at once, waiting ones included. Default 1,000 */
+  /** lines of quotes that readers leave to trading, of `lineLimits`. Default 0 */
+  readonly tradingLines?: number;
+  /** lines known at once, waiting ones included; those of trading come on top. Default 1,000 */
   readonly rowLimit?: number;
   /** how long a line stays open without a reader. Default 5,000 */
   readonly lingerMs?: number;
@@ -31,6 +33,7 @@ export interface MarketInput {
 
 export interface MarketContext {
   readonly lineLimits: LineLimits;
+  readonly tradingLines: number;
   readonly rowLimit: number;
   readonly lingerMs: number;
   readonly patience: Partial<SubscriptionPatience>;
@@ -63,6 +66,7 @@ const isOf =
   (row: LineRow): boolean =>
     row.feed.channel === channel;
 const isIdle = (row: LineRow): boolean => row.readers === 0;
+const isTrading = (row: LineRow): boolean => row.traders > 0;
 
 export const rowOf = (rows: readonly LineRow[], key: string): LineRow | undefined =>
   rows.find((row) => row.key === key);
@@ -73,6 +77,51 @@ function orphanOf(subscription: ActorRefFrom<typeof subscriptionMachine> | undef
 
 const changed = (rows: readonly LineRow[], key: string, change: Partial<LineRow>): readonly LineRow[] =>
   rows.map((row) => (row.key === key ? { ...row, ...change } : row));
+
+interface Admission {
+  readonly entering: ReadonlySet<string>;
+  /** lingered only */
+  readonly leaving: ReadonlySet<string>;
+  /** have readers, and wait again */
+  readonly displaced: ReadonlySet<string>;
+}
+
+/**
+ * Who gets a line now. Trading first, then first come, first served; a line that only lingers gives way. Readers never hold more
+ * than trading leaves them: a line that was theirs and trading's, and is theirs alone again, gives way as soon as it is needed.
+ */
+function admissionOf({ rows, lineLimits, tradingLines }: MarketContext): Admission {
+  const entering: LineRow[] = [];
+  const leaving: LineRow[] = [];
+  const displaced: LineRow[] = [];
+  for (const channel of lineChannels) {
+    const waiting = rows.filter((row) => isWaiting(row) && isOf(channel)(row));
+    if (waiting.length === 0) continue;
+    const occupied = rows.filter((row) => isOccupying(row) && isOf(channel)(row));
+    const idle = occupied.filter(isIdle);
+    const read = occupied.filter((row) => !isIdle(row) && !isTrading(row));
+    const limit = lineLimits[channel];
+    const readable = Math.max(0, limit - (channel === 'quotes' ? tradingLines : 0));
+    const surplus = read.slice(readable);
+    let free = limit - occupied.length;
+    let room = readable - read.length;
+    for (const row of [...waiting.filter(isTrading), ...waiting.filter((each) => !isTrading(each))]) {
+      if (!isTrading(row) && room <= 0) break;
+      if (free > 0) {
+        free -= 1;
+      } else {
+        const gone = idle.shift();
+        const given = gone ?? (isTrading(row) ? surplus.pop() : undefined);
+        if (!given) break;
+        (gone ? leaving : displaced).push(given);
+      }
+      if (!isTrading(row)) room -= 1;
+      entering.push(row);
+    }
+  }
+  const keysOf = (some: readonly LineRow[]): ReadonlySet<string> => new Set(some.map(({ key }) => key));
+  return { entering: keysOf(entering), leaving: keysOf(leaving), displaced: keysOf(displaced) };
+}
 
 export const marketMachine = setup({
   types: {
@@ -85,20 +134,17 @@ export const marketMachine = setup({
   actors: { subscription: subscriptionMachine },
   guards: {
     isKnown: ({ context, event }) => 'key' in event && rowOf(context.rows, event.key) !== undefined,
-    isFull: ({ context }) => context.rows.length >= context.rowLimit,
+    /** each of both has a list of its own length: who only reads cannot turn trading away */
+    isFull: ({ context, event }) => {
+      const forTrading = 'forTrading' in event && event.forTrading === true;
+      const alike = context.rows.filter((row) => isTrading(row) === forTrading);
+      return alike.length >= context.rowLimit;
+    },
     hasSession: ({ context }) => context.sessionId !== null,
     isSameSession: ({ context, event }) =>
       event.type === 'tws.ready' && event.sessionId === context.sessionId,
     /** somebody waits, and a line of that kind is free or can be freed */
-    canAdmit: ({ context }) => {
-      const waiting = context.rows.filter(isWaiting);
-      return lineChannels.some((channel) => {
-        if (!waiting.some(isOf(channel))) return false;
-        const rows = context.rows.filter(isOf(channel));
-        const occupied = rows.filter(isOccupying);
-        return occupied.length < context.lineLimits[channel] || occupied.some(isIdle);
-      });
-    },
+    canAdmit: ({ context }) => context.rows.some(isWaiting) && admissionOf(context).entering.size > 0,
   },
   actions: {
     noteSession: assign(({ event }) => {
@@ -113,6 +159,7 @@ export const marketMachine = setup({
         contract: event.contract,
         feed: event.feed ?? { channel: 'quotes' },
         readers: 1,
+        traders: event.forTrading ? 1 : 0,
         standing: 'waiting',
         reason: null,
         retryAfterMs: null,
@@ -123,9 +170,11 @@ export const marketMachine = setup({
     turnAway: assign(({ context }) => ({ turnedAway: context.turnedAway + 1 })),
     countReader: enqueueActions(({ context, event, enqueue }) => {
       assertEvent(event, 'market.acquire');
-      const readers = (rowOf(context.rows, event.key)?.readers ?? 0) + 1;
+      const row = rowOf(context.rows, event.key);
+      const readers = (row?.readers ?? 0) + 1;
+      const traders = (row?.traders ?? 0) + (event.forTrading ? 1 : 0);
       enqueue.cancel(lingerIdOf(event.key));
-      enqueue.assign({ rows: changed(context.rows, event.key, { readers }) });
+      enqueue.assign({ rows: changed(context.rows, event.key, { readers, traders }) });
     }),
     /** The last reader gone, the line lingers; one that TWS refused for a while lingers until it may be asked again. */
     discountReader: enqueueActions(({ context, event, enqueue }) => {
@@ -133,11 +182,12 @@ export const marketMachine = setup({
       const row = rowOf(context.rows, event.key);
       if (!row || row.readers === 0) return;
       const readers = row.readers - 1;
+      const traders = Math.min(readers, row.traders - (event.forTrading && isTrading(row) ? 1 : 0));
       if (readers === 0 && isWaiting(row)) {
         enqueue.assign({ rows: context.rows.filter((other) => other.key !== row.key) });
         return;
       }
-      enqueue.assign({ rows: changed(context.rows, event.key, { readers }) });
+      enqueue.assign({ rows: changed(context.rows, event.key, { readers, traders }) });
       if (readers > 0) return;
       enqueue.raise(
         { type: 'market.lingered', key: event.key },
@@ -150,26 +200,19 @@ export const marketMachine = setup({
       enqueue.stopChild(actorIdOf(event.key));
       enqueue.assign({ rows: context.rows.filter((row) => row.key !== event.key) });
     }),
-    /** First come, first served; a line that only lingers gives way. */
     admitWaiting: enqueueActions(({ context, enqueue }) => {
-      const leaving = new Set<string>();
-      const entering = new Set<string>();
-      for (const channel of lineChannels) {
-        const rows = context.rows.filter(isOf(channel));
-        const occupied = rows.filter(isOccupying);
-        const waiting = rows.filter(isWaiting);
-        const free = context.lineLimits[channel] - occupied.length;
-        const making = occupied.filter(isIdle).slice(0, Math.max(0, waiting.length - free));
-        for (const { key } of making) leaving.add(key);
-        for (const { key } of waiting.slice(0, Math.max(0, free + making.length))) entering.add(key);
-      }
-      for (const key of leaving) {
+      const { entering, leaving, displaced } = admissionOf(context);
+      for (const key of [...leaving, ...displaced]) {
         enqueue.cancel(lingerIdOf(key));
         enqueue.stopChild(actorIdOf(key));
       }
       const rows: LineRow[] = [];
       for (const row of context.rows) {
         if (leaving.has(row.key)) continue;
+        if (displaced.has(row.key)) {
+          rows.push({ ...row, standing: 'waiting', reason: null, retryAfterMs: null });
+          continue;
+        }
         if (!entering.has(row.key)) {
           rows.push(row);
           continue;
@@ -230,6 +273,7 @@ export const marketMachine = setup({
   description: 'all market-data lines, within the limit of TWS',
   context: ({ input }) => ({
     lineLimits: { ...usualLimits, ...input.lineLimits },
+    tradingLines: input.tradingLines ?? 0,
     rowLimit: input.rowLimit ?? 1000,
     lingerMs: input.lingerMs ?? 5000,
     patience: input.patience ?? {},

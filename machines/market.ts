@@ -169,8 +169,10 @@ export type MarketCommand =
       readonly key: string;
       readonly contract: Contract;
       readonly feed?: LineFeed;
+      /** orders are judged by it: it goes before all that is only read */
+      readonly forTrading?: boolean;
     }
-  | { readonly type: 'market.release'; readonly key: string };
+  | { readonly type: 'market.release'; readonly key: string; readonly forTrading?: boolean };
 
 /** Where one line stands. `waiting`: no request was made, for want of a session or of a free line. */
 export type LineStanding = 'waiting' | 'requesting' | 'live' | 'stale' | 'refused';
@@ -180,7 +182,10 @@ export interface LineRow {
   readonly key: string;
   readonly contract: Contract;
   readonly feed: LineFeed;
+  /** trading among them */
   readonly readers: number;
+  /** how many of them are trading itself */
+  readonly traders: number;
   readonly standing: LineStanding;
   /** why it is not live; null when there is nothing to say */
   readonly reason: Reason | null;

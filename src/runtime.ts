@@ -43,6 +43,8 @@ type Root = ActorRefFrom<ReturnType<typeof fillPorts>>;
 /** Closed orders of the last two days stay known to the desk. */
 export const recallMs = 48 * 3_600_000;
 const sweepEveryMs = 200;
+/** Of the lines of quotes, those that readers leave to the orders' own. */
+const tradingLines = 15;
 const accountValuesMax = 5_000;
 const answerDeadlineMs = 10_000;
 
@@ -128,7 +130,7 @@ export function createRuntime(options: RuntimeOptions) {
           ...(patience.absenceMs === undefined ? {} : { absencePatienceMs: patience.absenceMs }),
         },
         gate: { limits: config.limits, tradingMode: config.tradingMode, latched: restoration.trading },
-        market: {},
+        market: { tradingLines },
       },
     },
   );

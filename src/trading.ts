@@ -1,7 +1,9 @@
 /** Commands of clients, made complete for the desk: account, market, multiplier; and its answers in the words of the API. */
-import { isPositive, toDecimal } from '../machines/decimal.ts';
+import { isPositive, isZero, toDecimal } from '../machines/decimal.ts';
 import type { DeskAnswer, Submission } from '../machines/desk.ts';
 import { isClosed } from '../machines/evidence.ts';
+import { type Absence, referencePrice, unpricedLimits } from '../machines/gate.ts';
+import { ticketOf } from '../machines/identity.ts';
 import type { Contract } from '../machines/instrument.ts';
 import type { Order, OrderTicket, Reason } from '../machines/order.ts';
 import { exitNames, isRepetition } from '../machines/repetition.ts';
@@ -23,7 +25,8 @@ import type { Runtime } from './runtime.ts';
 const firstMarkMs = 1_000;
 /** After an instrument gave no price, orders do not wait for one again for so long. */
 const noMarkMemoryMs = 30_000;
-/** Instruments whose line is kept open because orders were placed in them. */
+const noMarkMemoryMax = 1_000;
+/** Instruments whose line is kept open because orders were placed in them: fewer where readers have the other lines. */
 const watchedMax = 40;
 const durableDeadlineMs = 2_000;
 
@@ -39,17 +42,60 @@ export interface TradingOptions {
 export function createTrading({ runtime, metrics, now }: TradingOptions): TradingPort {
   /** instrument -> the line that keeps its mark fresh, in the order of use */
   const watched = new Map<string, { readonly release: () => void }>();
-  const markless = new Map<string, number>();
+  const markless = new Map<string, { readonly until: number; readonly absence: Absence }>();
 
   function watch(contract: Contract, instrument: string): void {
-    const line = watched.get(instrument) ?? runtime.market.acquire(contract, instrument);
+    const known = watched.get(instrument);
+    // A refusal may come after the order that waited for a price.
+    if (!known) for (const each of watched.keys()) if (isRefused(each)) unwatch(each);
     watched.delete(instrument);
-    watched.set(instrument, line);
-    const oldest = watched.keys().next().value;
-    if (watched.size > watchedMax && oldest !== undefined) {
-      watched.get(oldest)?.release();
-      watched.delete(oldest);
+    watched.set(instrument, known ?? runtime.market.acquireForTrading(contract, instrument));
+    while (watched.size > watchedMax || (watched.size > 1 && runtime.market.isShort(instrument))) {
+      unwatch(dispensable());
     }
+  }
+
+  const isRefused = (instrument: string): boolean => runtime.market.line(instrument)?.standing === 'refused';
+
+  function unwatch(instrument: string): void {
+    watched.get(instrument)?.release();
+    watched.delete(instrument);
+  }
+
+  /** What was used longest ago, of what has neither an open order nor a position if there is such. Never the newest. */
+  function dispensable(): string {
+    const { exposures, positions } = runtime.child('gate').getSnapshot().context;
+    const needed = new Set(Object.values(exposures).map(({ instrument }) => instrument));
+    for (const [key, quantity] of Object.entries(positions)) {
+      if (!isZero(quantity)) needed.add(key.slice(key.indexOf('|') + 1));
+    }
+    const older = [...watched.keys()].slice(0, -1);
+    return older.find((instrument) => !needed.has(instrument)) ?? older[0] ?? '';
+  }
+
+  /** Why an instrument that is watched has no price. */
+  function absenceOf(instrument: string): Absence {
+    const row = runtime.market.line(instrument);
+    if (!row || row.standing === 'waiting' || row.reason?.code === 'line-failed') return 'line';
+    if (row.standing === 'refused') return row.retryAfterMs === null ? 'data' : 'answer';
+    return row.standing === 'live' || row.reason?.code === 'no-answer' ? 'data' : 'answer';
+  }
+
+  /** The mark, or why there is none. What TWS refuses is not watched on. */
+  function judgedBy(instrument: string): Pick<Submission, 'mark' | 'absence'> {
+    const mark = runtime.market.mark(instrument);
+    if (referencePrice(mark, 'buy') !== null) {
+      markless.delete(instrument);
+      return { mark };
+    }
+    const absence = absenceOf(instrument);
+    if (isRefused(instrument)) unwatch(instrument);
+    const until = Math.max(markless.get(instrument)?.until ?? 0, now());
+    markless.delete(instrument);
+    markless.set(instrument, { until: until > now() ? until : now() + noMarkMemoryMs, absence });
+    const [oldest] = markless.keys();
+    if (markless.size > noMarkMemoryMax && oldest !== undefined) markless.delete(oldest);
+    return { mark, absence };
   }
 
   /**
@@ -61,24 +107,38 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     instrument: string,
     isTold: boolean,
   ): Omit<Submission, 'ticket'> | Promise<Omit<Submission, 'ticket'>> {
-    watch(contract, instrument);
     const isPlain = contract.conId === undefined && isUnmultiplied(contract);
     const multiplier = isPlain ? '1' : isTold ? toldMultiplier(contract) : null;
-    const mark = runtime.market.mark(instrument);
-    const isWaiting = mark === null && (markless.get(instrument) ?? 0) < now();
+    const memory = markless.get(instrument);
+    const isRemembered = memory !== undefined && memory.until >= now();
+    const hasNone = isRemembered && memory.absence === 'data' && !watched.has(instrument);
+    if (!hasNone) watch(contract, instrument);
+    const isWaiting = !isRemembered && referencePrice(runtime.market.mark(instrument), 'buy') === null;
+    const judged = (): Pick<Submission, 'mark' | 'absence'> =>
+      hasNone ? { mark: runtime.market.mark(instrument), absence: 'data' } : judgedBy(instrument);
     // One derivative has many names: which position it is tells its number alone.
     const isNamed = multiplier !== null && (isPlain || isNumbered(contract, instrument));
-    if (isNamed && !isWaiting) return { mark, multiplier };
+    if (isNamed && !isWaiting) return { ...judged(), multiplier };
     return (async () => {
       const [found] = await Promise.all([
         isNamed ? { multiplier } : termsOf(contract, multiplier),
         isWaiting ? runtime.market.firstQuote(instrument, firstMarkMs) : undefined,
       ]);
-      const late = runtime.market.mark(instrument);
-      if (late === null) markless.set(instrument, now() + noMarkMemoryMs);
-      else markless.delete(instrument);
-      return { mark: late, ...found };
+      return { ...judged(), ...found };
     })();
+  }
+
+  /** An approved order that limits on value were not applied to is told of. */
+  function unpriced(ticket: OrderTicket, market: Omit<Submission, 'ticket'>): readonly string[] {
+    return unpricedLimits(runtime.child('gate').getSnapshot().context.limits, { ticket, ...market });
+  }
+
+  function tellUnpriced(ticket: OrderTicket, market: Omit<Submission, 'ticket'>): void {
+    const limits = unpriced(ticket, market);
+    if (limits.length === 0) return;
+    const { clientOrderId, instrument } = ticket;
+    const detail = { instrument, limits };
+    runtime.send({ type: 'order.alerted', clientOrderId, at: now(), alert: 'order.unpriced', detail });
   }
 
   const isNumbered = ({ conId, secType }: Contract, instrument: string): boolean =>
@@ -151,6 +211,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const lead = answer.orders[0];
     switch (answer.outcome) {
       case 'created': {
+        for (const { ticket } of submissions) tellUnpriced(ticket, known);
         // The wait for the first price of an instrument is the market's, not ours.
         const totalMs = sent - receivedAt - (entered - asked);
         metrics.order.review.record(reviewMs);
@@ -308,6 +369,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
         at: now(),
       });
       if (answer.outcome === 'denied') metrics.denials.add(answer.reason.code);
+      const changed = answer.orders[0] && ticketOf(answer.orders[0]);
+      if (answer.outcome === 'requested' && changed) tellUnpriced({ ...changed, ...change }, market);
       return changeOutcome(answer);
     },
 
@@ -332,6 +395,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
         preview: true,
         at: now(),
       });
+      const unapplied = unpriced(ticket, market);
       const gate = {
         approved: verdict.verdict === 'approved',
         reasons:
@@ -340,6 +404,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
             : verdict.verdict === 'unavailable'
               ? [verdict.reason]
               : [],
+        ...(unapplied.length === 0 ? {} : { unapplied }),
       };
       const orderId = runtime.child('desk').getSnapshot().context.nextOrderId;
       runtime.send({ type: 'desk.raiseOrderId', orderId: orderId + 1 });

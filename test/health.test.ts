@@ -64,7 +64,7 @@ const well: HealthFacts = {
   },
   journal: { writable: true, lastSeq: 12, lastAppendMs: 0.2, trouble: null },
   reconciliation: { sessionId: 's2', completedAt: now - 1_000, failing: [], differences: 0 },
-  marketData: { lastTickAt: now - 5 },
+  marketData: { lastTickAt: now - 5, waiting: 0 },
   clients: { connected: 2, subscriptions: 3, slow: 0, closedSlow: 0, unsentBytes: 0 },
   redis: 'absent',
   eventLoop: { p99Ms: 1, maxMs: 3, lastTurnAgeMs: 4, stallMs: 0 },
@@ -338,10 +338,11 @@ describe('components', () => {
     const report = assessHealth({ ...well, actors }, now);
     expect(report.components.marketData).toMatchObject({
       status: 'warn',
-      lines: 3,
+      lines: 2,
       live: 1,
       stale: 1,
       refused: 1,
+      waiting: 0,
     });
     expect(report.reasons[0]?.detail).toBe('1 market-data line is silent: SPY');
   });

@@ -53,16 +53,23 @@ export type ChangeOutcome =
   | { readonly outcome: 'unavailable'; readonly reason: Reason }
   | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
 
+export interface GatePreview {
+  readonly approved: boolean;
+  readonly reasons: readonly Reason[];
+  /** settings of limits that cannot be applied: there is no price */
+  readonly unapplied?: readonly string[];
+}
+
 export type PreviewOutcome =
   | {
       readonly outcome: 'previewed';
       readonly preview: OrderPreview;
-      readonly gate: { readonly approved: boolean; readonly reasons: readonly Reason[] };
+      readonly gate: GatePreview;
     }
   | {
       readonly outcome: 'rejected';
       readonly reason: Reason;
-      readonly gate: { readonly approved: boolean; readonly reasons: readonly Reason[] };
+      readonly gate: GatePreview;
     }
   | { readonly outcome: 'unavailable'; readonly reason: Reason }
   | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };

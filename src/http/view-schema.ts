@@ -91,7 +91,15 @@ export const PreviewView = Type.Object({
   accepted: Type.Boolean({ description: 'whether the broker would take it' }),
   reason: orNull(ReasonView),
   preview: orNull(Type.Record(Type.String(), orNull(Type.String()))),
-  gate: Type.Object({ approved: Type.Boolean(), reasons: Type.Array(ReasonView) }),
+  gate: Type.Object({
+    approved: Type.Boolean(),
+    reasons: Type.Array(ReasonView),
+    unapplied: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Limits, by their settings, that cannot be applied: there is no price.',
+      }),
+    ),
+  }),
 });
 
 export const PositionView = Type.Object({

@@ -97,6 +97,8 @@ export interface MarketFigures {
   /** lines that stand with TWS */
   readonly linesOpen: number;
   readonly linesWaiting: number;
+  /** of those, the ones that wait for another to become free */
+  readonly linesShort: number;
   readonly linesStale: number;
   readonly linesRefused: number;
   readonly turnedAway: number;
@@ -126,6 +128,7 @@ interface Hold {
   /** what the line fills; null for quotes */
   readonly cell: LiveCell | null;
   readers: number;
+  traders: number;
 }
 
 const noLines = (): Record<LineStanding, number> => ({
@@ -212,9 +215,12 @@ export function createMarket(options: MarketOptions) {
   function recount(): void {
     if (actor === null || holds.size === 0) return;
     const known = rowsByKey();
-    for (const [key, { contract, feed, readers }] of holds) {
+    for (const [key, { contract, feed, readers, traders }] of holds) {
+      let trading = known.get(key)?.traders ?? 0;
       for (let counted = known.get(key)?.readers ?? 0; counted < readers; counted += 1) {
-        actor.send({ type: 'market.acquire', key, contract, feed });
+        const forTrading = trading < traders;
+        if (forTrading) trading += 1;
+        actor.send({ type: 'market.acquire', key, contract, feed, forTrading });
         // A full list turns every one of them away.
         if (counted === 0 && !rowOf(key)) break;
       }
@@ -236,13 +242,15 @@ export function createMarket(options: MarketOptions) {
     if (!row) return { code: 'line-limit', message: `${key} is one instrument too many; release others` };
     if (row.standing === 'refused') return row.reason ?? { code: 'refused', message: 'TWS refused the line' };
     if (row.standing !== 'waiting') return null;
-    return actor?.getSnapshot().hasTag('admitting')
+    return isAdmitting()
       ? (row.reason ?? {
           code: 'line-limit',
           message: `every market-data line is in use; ${key} waits for a free one`,
         })
       : { code: 'not-connected', message: 'no session with TWS' };
   }
+
+  const isAdmitting = (): boolean => actor?.getSnapshot().hasTag('admitting') ?? false;
 
   function cellOf(key: string): LiveCell {
     const known = cells.get(key);
@@ -265,11 +273,12 @@ export function createMarket(options: MarketOptions) {
     }
   }
 
-  function hold(contract: Contract, key: string, feed: LineFeed, cell: LiveCell | null) {
-    const held = holds.get(key) ?? { contract, feed, cell, readers: 0 };
+  function hold(contract: Contract, key: string, feed: LineFeed, cell: LiveCell | null, forTrading = false) {
+    const held = holds.get(key) ?? { contract, feed, cell, readers: 0, traders: 0 };
     held.readers += 1;
+    if (forTrading) held.traders += 1;
     holds.set(key, held);
-    actor?.send({ type: 'market.acquire', key, contract, feed });
+    actor?.send({ type: 'market.acquire', key, contract, feed, forTrading });
     let isHeld = true;
     return {
       key,
@@ -277,8 +286,9 @@ export function createMarket(options: MarketOptions) {
         if (!isHeld) return;
         isHeld = false;
         held.readers -= 1;
+        if (forTrading) held.traders -= 1;
         if (held.readers === 0) holds.delete(key);
-        actor?.send({ type: 'market.release', key });
+        actor?.send({ type: 'market.release', key, forTrading });
       },
     };
   }
@@ -342,6 +352,13 @@ export function createMarket(options: MarketOptions) {
     /** Counts one more reader of this instrument. Release exactly once; more often is harmless. */
     acquire: (contract: Contract, key: string): { readonly key: string; release(): void } =>
       hold(contract, key, { channel: 'quotes' }, null),
+
+    /** The same for what orders are judged by: it goes before readers, who leave some lines to it. */
+    acquireForTrading: (contract: Contract, key: string): { readonly key: string; release(): void } =>
+      hold(contract, key, { channel: 'quotes' }, null, true),
+
+    /** Whether this line waits for another to become free. */
+    isShort: (key: string): boolean => rowOf(key)?.standing === 'waiting' && isAdmitting(),
 
     /** One more reader of something else than quotes. `view` is what the line fills; release exactly once. */
     watch(contract: Contract, instrument: string, feed: Exclude<LineFeed, { channel: 'quotes' }>) {
@@ -430,6 +447,7 @@ export function createMarket(options: MarketOptions) {
         channels,
         linesOpen: freshness.size,
         linesWaiting: lines.waiting,
+        linesShort: isAdmitting() ? lines.waiting : 0,
         linesStale: lines.stale,
         linesRefused: lines.refused,
         turnedAway: actor?.getSnapshot().context.turnedAway ?? 0,
