@@ -2,10 +2,10 @@
  * The end of an order that the broker's lists lack for good, as a person states it. The order is closed on that word;
  * positions follow the broker alone, and whatever the broker says of the order later outranks it.
  */
-import { compare, type Decimal, equals } from './decimal.ts';
+import { add, compare, type Decimal, equals } from './decimal.ts';
 import { answer, type Handle, type Of, type OrderRecord } from './desk.ts';
 import { isClosed } from './evidence.ts';
-import { isComplete } from './incarnation.ts';
+import { incarnationsOf, isComplete } from './incarnation.ts';
 import { lookUp } from './lookup.ts';
 import { applyFact, type FieldProblem, type Order, type OrderFact, type Reason } from './order.ts';
 import { isCalledMissing } from './order-words.ts';
@@ -35,8 +35,11 @@ function objectionTo(order: Order, { filledQuantity, averagePrice }: Settlement)
     const detail = `says nothing, as no more than the booked ${booked} were filled: leave it out`;
     return averagePrice === null ? null : { pointer: '/averagePrice', detail };
   }
-  if (quantityUnknown || compare(filledQuantity, quantity) <= 0) return null;
-  const detail = `is more than the order's quantity ${quantity}: state at most ${quantity}`;
+  // Of several live broker orders behind one each may have filled.
+  const sizes = incarnationsOf(order).map((each) => each.quantity ?? quantity);
+  const most = sizes.length > 1 ? sizes.reduce(add) : quantity;
+  if (quantityUnknown || compare(filledQuantity, most) <= 0) return null;
+  const detail = `is more than the order's quantity ${most}: state at most ${most}`;
   return { pointer: '/filledQuantity', detail };
 }
 

@@ -1,6 +1,6 @@
 /** One seed played from the first event to rest, on one clock: what happened, in order, and what was wrong with it. */
 import type { AnyActorRef, InspectionEvent } from 'xstate';
-import { add, larger, toDecimal } from '../../machines/decimal.ts';
+import { add, compare, larger, toDecimal } from '../../machines/decimal.ts';
 import type { Submission } from '../../machines/desk.ts';
 import { isClosed } from '../../machines/evidence.ts';
 import type { TradingState } from '../../machines/gate.machine.ts';
@@ -476,12 +476,14 @@ export function play(plan: Plan, coverage: Coverage): Run {
   /** A person ends what is missing as the broker's statement says. Whether there was any. */
   function settleByHand(): boolean {
     const orders = allOrders().filter((order) => !isClosed(order) && isForPeople(order));
-    for (const { clientOrderId, permIds, filledQuantity: booked } of orders) {
+    for (const { clientOrderId, permIds, quantity, filledQuantity: booked } of orders) {
       const stated = [...history.orders.values()]
         .filter(({ permId, request }) => permIds.includes(`${permId}`) || request.orderRef === clientOrderId)
         .reduce((sum, { filled }) => add(sum, toDecimal(filled) ?? '0'), '0');
       // What was taken back on a day that nobody asked about is booked all the same.
       const filledQuantity = larger(stated, booked);
+      // Made larger elsewhere, unheard: more than the order is for cannot be stated.
+      if (compare(filledQuantity, quantity) > 0) continue;
       note('ask', `settle ${clientOrderId}: ${filledQuantity} filled`);
       const requestId = nextRequest();
       owed.set(requestId, []);
