@@ -66,7 +66,7 @@ interface Plan {
 }
 
 /** As many market-data lines as the runtime opens by itself. */
-const lines = 95;
+const lines = 80;
 const plans: Readonly<Record<'whole' | 'quick', Plan>> = {
   whole: {
     warmUp: 30,
