@@ -5,7 +5,7 @@
 import { compare } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
-import type { GateQuestion } from './gate.ts';
+import type { Denial, GateQuestion } from './gate.ts';
 import { lostBelow, type OrderIndex, orderKey } from './identity.ts';
 import { type Lookup, lookUp, put, remove } from './lookup.ts';
 import {
@@ -412,12 +412,15 @@ export const followVerdict: Handle = ({ context, event, view }, out) => {
     return answer(out, requestId, { outcome: 'unavailable', orders: [], reason: verdict.reason });
   }
   out.assign({ operations });
-  const reason = inOne(verdict.reasons);
   for (const { fact } of records) {
     if (fact.type !== 'order.requested') continue;
     const { clientOrderId, ticket } = fact;
+    const own = verdict.reasons.filter((each) => (each.clientOrderId ?? clientOrderId) === clientOrderId);
+    // One that went down with the others alone says what was said of them.
+    const reason = inOne(own.length > 0 ? own : verdict.reasons, clientOrderId);
     out.toOrder(clientOrderId, { type: 'order.denied', clientOrderId, at, ticket, reason });
   }
+  const reason = inOne(verdict.reasons);
   return out.toSelf({ type: 'desk.settle', requestId, outcome: 'denied', ids, reason });
 };
 
@@ -527,7 +530,10 @@ function without(
   return { orders, byOrderId };
 }
 
-const inOne = (reasons: readonly Reason[]): Reason => ({
+/** Each with the order that it is about, unless that is `reader`. */
+const inOne = (reasons: readonly Denial[], reader?: string): Reason => ({
   code: reasons[0]?.code ?? 'denied',
-  message: reasons.map(({ message }) => message).join('; '),
+  message: reasons
+    .map(({ clientOrderId: of = reader, message }) => (of === reader ? message : `${of}: ${message}`))
+    .join('; '),
 });

@@ -52,6 +52,8 @@ export const denialCodes = [
 export type DenialCode = (typeof denialCodes)[number];
 export interface Denial extends Reason {
   readonly code: DenialCode;
+  /** the order that it is about, when several are judged together; absent: all of them */
+  readonly clientOrderId?: string;
 }
 
 /**
@@ -177,7 +179,11 @@ export function review(
       ),
     );
   }
-  for (const question of questions) denials.push(...reviewOne(book, question, options));
+  for (const question of questions) {
+    const { clientOrderId } = question.ticket;
+    for (const each of reviewOne(book, question, options))
+      denials.push(questions.length > 1 ? { ...each, clientOrderId } : each);
+  }
   return denials;
 }
 

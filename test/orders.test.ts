@@ -131,6 +131,22 @@ test('a refused change leaves the order working on its former terms', async () =
   expect(whole.simulator.exchange.openOrders()).toMatchObject([{ request: { lmtPrice: 5 } }]);
 });
 
+test('of a refused bracket each order has its own reason, and the answer says whose each is', async () => {
+  const denied = await whole.place({
+    clientOrderId: 'b',
+    type: 'limit',
+    limitPrice: '1.00',
+    quantity: '10',
+    bracket: { takeProfit: { limitPrice: '1.00' }, stopLoss: { stopPrice: '0.90' } },
+  });
+  expect(denied).toMatchObject({ status: 422, body: { code: 'denied-price-collar' } });
+  const reasonOf = async (id: string) => (await whole.call('GET', `/v1/orders/${id}`)).body.reason.message;
+  const own = await reasonOf('b.tp');
+  expect(own).not.toMatch(/b\.tp|;/);
+  expect(denied.body.detail).toContain(`b.tp: ${own}`);
+  expect(await reasonOf('b')).toBe(denied.body.detail);
+});
+
 test('a bracket goes out as one group; one exit filling cancels the other', async () => {
   const ask = await price('ask');
   const placed = await whole.place({

@@ -7,7 +7,7 @@ import { readChange, readOrder, readSettlement } from './order-input.ts';
 import { ChangeInput, OrderInput, SettlementInput } from './order-schema.ts';
 import { type Answer, answerToChange, answerToSubmit, orderNotFound } from './outcomes.ts';
 import { listOf, pageQuery, pageRequest, queried } from './pages.ts';
-import { invalid, ProblemError, tradingUnavailable } from './problems.ts';
+import { invalid, ProblemError, problem, tradingUnavailable } from './problems.ts';
 import { type Server, valid } from './routing.ts';
 import { FateView, OrderView, PreviewView, ProblemView } from './view-schema.ts';
 
@@ -227,6 +227,6 @@ function versionOf(ifMatch: string | undefined): number | null {
   if (ifMatch === undefined || ifMatch === '*') return null;
   const version = /^(?:W\/)?"?(\d{1,15})"?$/.exec(ifMatch)?.[1];
   if (version !== undefined) return Number(version);
-  const detail = `If-Match is "<version>" of the order, e.g. "3", not ${ifMatch.slice(0, 40)}`;
-  throw new ProblemError(invalid([{ pointer: '', detail }]));
+  const detail = `header If-Match: is "<version>" of the order, e.g. "3", not ${ifMatch.slice(0, 40)}`;
+  throw new ProblemError(problem('validation-failed', detail));
 }

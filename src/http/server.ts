@@ -81,12 +81,15 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
   addSecurity(server, { ...options, ...limits }, access, limiter);
   const streams = new Streams(options, access, server.log);
   server.decorate('streams', streams);
+  // More than may come at once: our own count, which closes with a code, is the first to say no. Its types lack it.
+  const pongs = { maxPendingAutoPongs: 4 * streams.limits.messagesPerSecond };
   server.register(websocket, {
     options: {
       maxPayload: streams.limits.maxMessageBytes,
       perMessageDeflate: false,
       maxFragments: 256,
       maxBufferedChunks: 4096,
+      ...pongs,
     },
     // too big, not UTF-8, gone: the protocol has answered already, and no client shall fill the log with it
     errorHandler: (error, socket, request) => {

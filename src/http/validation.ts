@@ -23,7 +23,20 @@ export function checkOf<S extends TSchema>(schema: S): (value: unknown) => Check
 /** A check of text fields (query string, path): `"5"` counts as 5 where a number is asked for. */
 export function checkTextOf<S extends TSchema>(schema: S): (value: unknown) => Checked<Static<S>> {
   const check = checkOf(schema);
-  return (value) => check(Value.Convert(schema, value));
+  const integers = knownFields(schema, '').filter(
+    (name) => property(property(property(schema, 'properties'), name), 'type') === 'integer',
+  );
+  return (value) => {
+    // Converted, 1.5 would be the integer 1.
+    const strange = integers.flatMap((name) => {
+      const text = property(value, name);
+      return typeof text === 'string' && !/^[+-]?\d+$/.test(text) ? [[name, text] as const] : [];
+    });
+    const converted = Value.Convert(schema, value);
+    return check(
+      strange.length === 0 ? converted : { ...(converted as object), ...Object.fromEntries(strange) },
+    );
+  };
 }
 
 interface Finding {

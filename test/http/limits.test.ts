@@ -245,6 +245,11 @@ describe('streams', () => {
     const tester = await StreamTester.open(running);
     for (let n = 0; n < 100; n += 1) tester.socket.ping();
     expect((await tester.closed).code).toBe(4429);
+    // more at once than the protocol holds answers to
+    await start({});
+    const quick = await StreamTester.open(running);
+    for (let n = 0; n < 1_000; n += 1) quick.socket.ping();
+    expect((await quick.closed).code).toBe(4429);
   });
 
   it('a message that is too deep, binary or not UTF-8 ends its own stream alone', async () => {

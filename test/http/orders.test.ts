@@ -176,7 +176,9 @@ describe('changing and cancelling', () => {
     expect((await problemOf(stale)).code).toBe('version-mismatch');
     expect((await patch({ quantity: 12 }, { 'If-Match': '"1"' })).status).toBe(202);
     expect((await patch({ quantity: 13 }, { 'If-Match': '*' })).status).toBe(202);
-    expect((await patch({ quantity: 12 }, { 'If-Match': '"latest"' })).status).toBe(400);
+    const unread = await patch({ quantity: 12 }, { 'If-Match': '"latest"' });
+    expect(unread.status).toBe(400);
+    expect((await problemOf(unread)).detail).toMatch(/^header If-Match: is "<version>" of the order/);
   });
 
   it('refuses fields that cannot change or do not belong to the type', async () => {
@@ -304,6 +306,8 @@ describe('the list of orders', () => {
     ['limit=0', '/limit'],
     ['limit=501', '/limit'],
     ['limit=many', '/limit'],
+    ['limit=1.5', '/limit'],
+    ['limit=true', '/limit'],
     ['state=half', '/state'],
     ['after=made-up', '/after'],
     ['colour=red', '/colour'],
