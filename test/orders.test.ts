@@ -432,6 +432,10 @@ test('the gate refuses before the wire, and the refusal is kept', async () => {
   expect(await whole.order('c-1', ({ state }) => state === 'denied')).toMatchObject({
     reason: { code: 'order-quantity' },
   });
+  expect(await whole.place({ clientOrderId: 'c-1', quantity: '100001' })).toMatchObject({
+    status: 200,
+    body: { state: 'denied' },
+  });
   const ask = await price('ask');
   const tooFar = await whole.place({
     clientOrderId: 'c-2',
