@@ -3,7 +3,7 @@
  * facts that are news, none when it says what we know. No error code ends an order here by itself.
  */
 import { add, compare, equals, isZero, subtract } from './decimal.ts';
-import { filledUnder, incarnationsOf, liveIncarnations } from './incarnation.ts';
+import { filledUnder, incarnationsOf, liveIncarnations, sizeUnder } from './incarnation.ts';
 import {
   aliveAgainCode,
   applyFact,
@@ -204,14 +204,15 @@ const sizeSeen = (order: Order, status: BrokerOrderStatus, quantity: string): Ne
     ? [{ type: 'order.modified', terms: { quantity } }]
     : [];
 
-const changeable = [
+/** Terms that a change may touch and that an openOrder shows. */
+export const echoed = [
   'quantity',
   'limitPrice',
   'stopPrice',
   'trailAmount',
   'trailPercent',
   'timeInForce',
-] as const;
+] as const satisfies readonly (keyof Order & keyof OrderTerms)[];
 
 /** Terms that the broker echoes and that differ from ours: an acknowledged modification, or one made elsewhere. */
 function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {
@@ -221,8 +222,8 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
   // An older one beside it has the terms from before the change.
   const newest = incarnationsOf(order).at(-1);
   if (newest && permId !== '0' && newest.permId !== permId) return olderSized(order, permId, terms);
-  const echoed: Partial<OrderTerms> = Object.fromEntries(
-    changeable.flatMap((name) => {
+  const seen: Partial<OrderTerms> = Object.fromEntries(
+    echoed.flatMap((name) => {
       const value = terms[name];
       // A price that our type does not have is TWS's own bookkeeping (the stop that a trailing order has reached).
       return value === null || value === undefined || (name !== 'quantity' && order[name] === undefined)
@@ -230,11 +231,11 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
         : [[name, value]];
     }),
   );
-  const different = effectiveChange(order, echoed);
+  const different = effectiveChange(order, seen);
   if (order.pendingChange) {
-    const wanted = effectiveChange({ ...order, ...echoed }, order.pendingChange);
+    const wanted = effectiveChange({ ...order, ...seen }, order.pendingChange);
     // Only the terms that an openOrder shows can be compared; the rest is taken as asked once these agree.
-    const visible = Object.keys(wanted).some((name) => (changeable as readonly string[]).includes(name));
+    const visible = Object.keys(wanted).some((name) => (echoed as readonly string[]).includes(name));
     if (!visible) return [{ type: 'order.modified', terms: { ...different, ...order.pendingChange } }];
     const lost: Reason = { code: 'modify-lost', message: 'the broker holds the order on its former terms' };
     return order.state === 'inDoubt' ? [{ type: 'order.modifyRejected', reason: lost }] : [];
@@ -245,7 +246,7 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
 /** An older one was changed elsewhere: what it may still fill counts as well. */
 function olderSized(order: Order, permId: string, { quantity }: BrokerOrderTerms): News[] {
   const known = incarnationsOf(order).find((each) => each.permId === permId);
-  if (known?.state !== 'live' || equals(known.quantity ?? order.quantity, quantity)) return [];
+  if (known?.state !== 'live' || equals(sizeUnder(order, permId), quantity)) return [];
   const held = heldBecause(order);
   return [{ type: 'order.accepted', permId, alive: true, contract: null, heldBecause: held, quantity }];
 }
@@ -357,6 +358,7 @@ function ending(
     if (known?.state !== 'live') return [];
     const others = liveIncarnations(order).filter((incarnation) => incarnation.permId !== permId);
     if (others.length > 0 || isFullyFilled(order)) return endedAlone;
+    if (status === 'filled' && isFilledUp(order, permId)) return [...endedAlone, endOf(order, null)];
   }
   if (status === 'filled') return [];
   return [
@@ -365,6 +367,9 @@ function ending(
       : endOf(order, reason),
   ];
 }
+/** One of several is filled as far as it went. */
+const isFilledUp = (order: Order, permId: string): boolean =>
+  order.quantityUnknown !== true && compare(filledUnder(order, permId), sizeUnder(order, permId)) >= 0;
 const inactive: Reason = { code: 'inactive', message: 'the broker holds the order as Inactive' };
 
 /** The end of a session is no cancellation, if the broker says so. */
@@ -414,9 +419,16 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
     return [...seen, { type: 'order.legExecuted', fill: leg }];
   }
   // Taken back before it was ever heard of: there is nothing to fill, and its first revision must not count later.
-  return known || busted || isZero(fill.quantity)
-    ? [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }]
-    : [...seen, { type: 'order.filled', fill }];
+  if (known || busted || isZero(fill.quantity))
+    return [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }];
+  const filled = {
+    ...order,
+    filledQuantity: add(order.filledQuantity, fill.quantity),
+    fills: [...order.fills, fill],
+  };
+  const isLast = liveIncarnations(filled).length === 0 && isFilledUp(filled, ids.permId);
+  const ended = isLast && !isClosed(order) ? ending(filled, ids.permId, 'filled', null) : [];
+  return [...seen, { type: 'order.filled', fill }, ...ended];
 }
 
 /** The state decides what a code means: it can refuse what is unanswered, never what the broker has acknowledged. */
@@ -478,9 +490,11 @@ export function unexplainedFills(order: Order, fact: BrokerFact): string | null 
       return beyondKnown(order, fact.ids.permId, fact.filled);
     case 'broker.completedSeen':
       if (fact.status !== 'filled' || isFullyFilled(order)) return null;
-      return fact.filled === null ? order.quantity : beyondKnown(order, fact.ids.permId, fact.filled);
+      return beyondKnown(order, fact.ids.permId, fact.filled ?? sizeUnder(order, fact.ids.permId));
     case 'broker.orderSeen':
-      return fact.status === 'filled' && !isFullyFilled(order) && !isClosed(order) ? order.quantity : null;
+      return fact.status === 'filled' && !isFullyFilled(order) && !isClosed(order)
+        ? beyondKnown(order, fact.ids.permId, sizeUnder(order, fact.ids.permId))
+        : null;
     default:
       return null;
   }

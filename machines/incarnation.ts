@@ -28,12 +28,16 @@ export function filledUnder(order: Order, permId: string): Decimal {
     .reduce((sum, { quantity }) => add(sum, quantity), '0');
 }
 
+/** What one of its broker orders is for. */
+export const sizeUnder = (order: Order, permId: string): Decimal =>
+  incarnationsOf(order).find((each) => each.permId === permId)?.quantity ?? order.quantity;
+
 /** Those that may still fill. */
 export const liveIncarnations = (order: Order): readonly Incarnation[] =>
   incarnationsOf(order).filter(
-    ({ permId, state, quantity }) =>
+    ({ permId, state }) =>
       state === 'live' &&
-      (order.quantityUnknown || compare(filledUnder(order, permId), quantity ?? order.quantity) < 0),
+      (order.quantityUnknown || compare(filledUnder(order, permId), sizeUnder(order, permId)) < 0),
   );
 
 /**
@@ -47,10 +51,7 @@ export function fillable(order: Order): { readonly newest: Decimal; readonly old
   const hasEnded = incarnationsOf(order).length > 1 && last?.state !== 'live';
   const older = liveIncarnations(order)
     .filter(({ permId }) => permId !== last?.permId)
-    .reduce(
-      (sum, { permId, quantity }) => add(sum, rest(quantity ?? order.quantity, filledUnder(order, permId))),
-      '0',
-    );
+    .reduce((sum, { permId }) => add(sum, rest(sizeUnder(order, permId), filledUnder(order, permId))), '0');
   return { newest: order.quantityUnknown || hasEnded ? '0' : rest(size, filled), older };
 }
 

@@ -1,6 +1,7 @@
 /** What an order hears, what it says to its desk, and what it knows besides its view. */
 import type { Alarm } from './alarm.ts';
 import { compare } from './decimal.ts';
+import { echoed } from './evidence.ts';
 import { incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
 import {
   isSettledByHand,
@@ -154,12 +155,7 @@ export function doubt(
 }
 
 const changeable = [
-  'quantity',
-  'limitPrice',
-  'stopPrice',
-  'trailAmount',
-  'trailPercent',
-  'timeInForce',
+  ...echoed,
   'goodTillDate',
   'outsideRegularHours',
 ] as const satisfies readonly (keyof Order & keyof OrderTicket)[];

@@ -5,7 +5,7 @@
 import { add, compare, type Decimal, equals } from './decimal.ts';
 import { answer, type Handle, type Of, type OrderRecord } from './desk.ts';
 import { isClosed } from './evidence.ts';
-import { incarnationsOf, isComplete } from './incarnation.ts';
+import { incarnationsOf, isComplete, sizeUnder } from './incarnation.ts';
 import { lookUp } from './lookup.ts';
 import { applyFact, type FieldProblem, type Order, type OrderFact, type Reason } from './order.ts';
 import { isCalledMissing } from './order-words.ts';
@@ -36,7 +36,7 @@ function objectionTo(order: Order, { filledQuantity, averagePrice }: Settlement)
     return averagePrice === null ? null : { pointer: '/averagePrice', detail };
   }
   // Of several live broker orders behind one each may have filled.
-  const sizes = incarnationsOf(order).map((each) => each.quantity ?? quantity);
+  const sizes = incarnationsOf(order).map(({ permId }) => sizeUnder(order, permId));
   const most = sizes.length > 1 ? sizes.reduce(add) : quantity;
   if (quantityUnknown || compare(filledQuantity, most) <= 0) return null;
   const detail = `is more than the order's quantity ${most}: state at most ${most}`;
