@@ -187,8 +187,8 @@ export function createInspector(options: InspectorOptions): Inspector {
       const [actor] = receiver.owed;
       if (actor) {
         receiver.owed.delete(actor);
-        if (receiver.told.has(actor)) post(receiver, snapshotText(actor));
-        else introduce(receiver, actor);
+        introduce(receiver, actor);
+        post(receiver, snapshotText(actor));
         sent = true;
       } else if (receiver.toldDropped < dropped) {
         tellDropped(receiver);
@@ -217,16 +217,17 @@ export function createInspector(options: InspectorOptions): Inspector {
       }
       introduce(receiver, actor);
       if (event.type === '@xstate.actor') continue;
+      if (event.type === '@xstate.snapshot') receiver.owed.delete(actor);
       text ??= JSON.stringify(messageOf(event, at));
       post(receiver, text);
     }
   }
 
+  /** Without its state: that of now may be newer than what waits in the queue. */
   function introduce(receiver: Receiver, actor: InspectedActor): void {
     if (receiver.told.has(actor)) return;
     if (actor._parent) introduce(receiver, actor._parent);
     receiver.told.add(actor);
-    receiver.owed.delete(actor);
     const { config } = actor.logic ?? {};
     const name = actor.id === actor.sessionId && typeof config?.id === 'string' ? config.id : actor.id;
     post(
@@ -238,7 +239,7 @@ export function createInspector(options: InspectorOptions): Inspector {
         sessionId: actor.sessionId,
         parentId: actor._parent?.sessionId,
         definition: config ? definitionOf(config) : JSON.stringify({ id: pseudonyms.text(name) }),
-        snapshot: snapshotOf(actor.getSnapshot()) as { readonly status?: 'active' },
+        snapshot: { status: 'active' },
       } satisfies Outgoing<'@xstate.actor'>),
     );
   }
