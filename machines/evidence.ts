@@ -143,7 +143,9 @@ function accepted(
   const isAlive = openStatuses.has(status) || isHeld;
   // What says that an ended one lives was overtaken on its way.
   const lives = isAlive && (known === undefined || known.state === 'live');
-  const firstSign = unanswered.has(order.state) && lives;
+  // What became of a change only the terms can tell.
+  const isChangeTold = order.pendingChange === null || terms !== null;
+  const firstSign = unanswered.has(order.state) && lives && isChangeTold;
   // Of two live ones the newest says what holds the order: each has its own word, in every list.
   const newest = liveIncarnations(order).at(-1)?.permId ?? permId;
   const heldChanged =
@@ -238,7 +240,8 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
     const visible = Object.keys(wanted).some((name) => (echoed as readonly string[]).includes(name));
     if (!visible) return [{ type: 'order.modified', terms: { ...different, ...order.pendingChange } }];
     const lost: Reason = { code: 'modify-lost', message: 'the broker holds the order on its former terms' };
-    return order.state === 'inDoubt' ? [{ type: 'order.modifyRejected', reason: lost }] : [];
+    const isUnderWay = order.state === 'modifying' || order.state === 'cancelling';
+    return isUnderWay ? [] : [{ type: 'order.modifyRejected', reason: lost }];
   }
   return Object.keys(different).length > 0 ? [{ type: 'order.modified', terms: different }] : [];
 }
