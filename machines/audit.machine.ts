@@ -73,6 +73,9 @@ type Of<T extends AuditEvent['type']> = Extract<AuditEvent, { type: T }>;
 /** How often the time up to which executions are complete is made durable. */
 export const coverageKeptEveryMs = 300_000;
 
+/** Others' executions come with the lists alone, and those of a quiet book come every half minute. */
+export const listsLateMs = 35_000;
+
 const standingOf = ({ coveredAt, accounts, book }: AuditContext): AuditStanding => ({
   coveredAt,
   accounts,
@@ -146,7 +149,7 @@ export const auditMachine = setup({
     followComparison: enqueueActions(({ context, event, enqueue }) => {
       const { reconciliation, accounts } = event as Of<'audit.compared'>;
       const { at, day } = reconciliation;
-      const { deafSince } = context;
+      const missed = day === null ? null : missedSince(context, day);
       const next: AuditContext = {
         ...context,
         accounts: [...new Set([...context.accounts, ...accounts])],
@@ -155,9 +158,9 @@ export const auditMachine = setup({
         day: day ?? context.day,
       };
       const subject = allAccounts(next.accounts);
-      if (deafSince !== null && day !== null && deafSince < day.from) {
+      if (day !== null && missed !== null) {
         enqueue.assign({ ...next, comparisons: 1 });
-        state(next, enqueue, subject, [gapFinding(next.accounts, deafSince, day.from)], 'agreed', at);
+        state(next, enqueue, subject, [gapFinding(next.accounts, missed, day.from)], 'agreed', at);
         return;
       }
       const comparisons = context.comparisons + 1;
@@ -207,6 +210,13 @@ export const auditMachine = setup({
     },
   },
 });
+
+/** Since when executions of before this day may have been missed; null: they were not. */
+function missedSince({ deafSince, coveredAt }: AuditContext, day: BrokerDay): number | null {
+  const isLate = coveredAt !== null && coveredAt < day.from - listsLateMs;
+  const since = deafSince ?? (isLate ? coveredAt : null);
+  return since !== null && since < day.from ? since : null;
+}
 
 /** Whether executions of a past day are missing, but positions that were compared since speak for them. */
 const isGapFilled = ({ book, comparisons }: Pick<AuditContext, 'book' | 'comparisons'>): boolean =>

@@ -340,8 +340,10 @@ const refusalOf = (order: Order): Reason | null => {
   const noticed = order.notices.findLast(({ code }) => code === 201);
   return noticed ? { code: String(noticed.code), message: noticed.message } : null;
 };
+/** The broker cancelled an order: TWS names it by its number alone. */
+export const cancelledCode = 202;
 const cancellationOf = (order: Order): Reason | null => {
-  const noticed = order.notices.findLast(({ code }) => code === 202);
+  const noticed = order.notices.findLast(({ code }) => code === cancelledCode);
   return noticed ? { code: String(noticed.code), message: noticed.message } : null;
 };
 

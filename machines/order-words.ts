@@ -1,7 +1,7 @@
 /** What an order hears, what it says to its desk, and what it knows besides its view. */
 import type { Alarm } from './alarm.ts';
 import { compare } from './decimal.ts';
-import { echoed } from './evidence.ts';
+import { cancelledCode, echoed } from './evidence.ts';
 import { incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
 import {
   isSettledByHand,
@@ -164,13 +164,18 @@ const changeable = [
 export const termsOf = (order: Order): Partial<OrderTicket> =>
   Object.fromEntries(changeable.flatMap((name) => (order[name] === undefined ? [] : [[name, order[name]]])));
 
-/** Older live incarnations that these lists don't contain, each with how many lists in a row lacked it. */
+/** Of several broker orders one was cancelled, as a word has told that names none: it is the one that the lists lack since. */
+export const hasUnnamedEnd = (order: Order): boolean =>
+  incarnationsOf(order).length > 1 &&
+  order.notices.some(({ code, at }) => code === cancelledCode && at >= (order.cancelRequestedAt ?? '~'));
+
+/** Live incarnations, the newest only after an unnamed end, that these lists don't contain, each with how many lists in a row lacked it. */
 export function missingFrom(
   { order, vanished, lastAt }: OrderContext,
   { permIds, since }: EvidenceCompleted,
 ): Readonly<Record<string, number>> {
   if (permIds === undefined || since <= lastAt) return vanished;
-  const newest = incarnationsOf(order).at(-1)?.permId;
+  const newest = hasUnnamedEnd(order) ? undefined : incarnationsOf(order).at(-1)?.permId;
   return Object.fromEntries(
     liveIncarnations(order)
       .filter(({ permId }) => permId !== newest && !permIds.includes(permId))
@@ -204,6 +209,10 @@ export const isNewList = (context: OrderContext, event: OrderEvent): event is Ev
 export const isMissingFrom = (context: OrderContext, event: OrderEvent): boolean =>
   isNewList(context, event) && !event.present;
 
+/** They do not contain it, and no word explains that. */
+export const isAbsent = (context: OrderContext, event: OrderEvent): boolean =>
+  isMissingFrom(context, event) && context.stated === null && !hasUnnamedEnd(context.order);
+
 /** They lack it once more than chance explains, and it has had its chance to be in them. */
 export const isLost = (context: OrderContext, event: OrderEvent): boolean =>
   isMissingFrom(context, event) && !context.isUnsent && context.absences + 1 >= absencesMin;
@@ -219,6 +228,10 @@ export const isProvenAbsent = (context: OrderContext, event: OrderEvent): boolea
   isCovered(context, event) &&
   context.order.permIds.length === 0 &&
   context.order.fills.length === 0;
+
+/** They have lacked it twice by now, and no word explains that. */
+export const isNewlyLost = (context: OrderContext, event: OrderEvent): boolean =>
+  isLost(context, event) && !isCalledMissing(context.order) && !hasUnnamedEnd(context.order);
 
 export const isCalledMissing = ({ reason }: { readonly reason: Reason | null }): boolean =>
   reason?.code === missingCode;

@@ -14,12 +14,14 @@ import {
   type EvidenceCompleted,
   executionLagMs,
   hasStatedFills,
+  hasUnnamedEnd,
+  isAbsent,
   isCalledMissing,
   isCancelLost,
   isListedSinceItsEnd,
-  isLost,
   isMissingFrom,
   isNewList,
+  isNewlyLost,
   isProvenAbsent,
   isUnwanted,
   listedAlive,
@@ -71,7 +73,7 @@ export const orderMachine = setup({
       isNewList(context, event) && event.present && hasSurvivor(context.order),
     isCancelLost: ({ context, event }) => isCancelLost(context, event),
     isProvenAbsent: ({ context, event }) => isProvenAbsent(context, event),
-    isNewlyLost: ({ context, event }) => isLost(context, event) && !isCalledMissing(context.order),
+    isNewlyLost: ({ context, event }) => isNewlyLost(context, event),
     isMissing: ({ context, event }) => isMissingFrom(context, event) && !context.isUnsent,
     isNewlyMissing: ({ context, event }) =>
       event.type === 'order.doubted' && isCalledMissing(event) && !isCalledMissing(context.order),
@@ -80,7 +82,7 @@ export const orderMachine = setup({
     /** It is not open any more, and nobody says how large it was: it was what it filled. */
     isSizeLost: ({ context, event }) =>
       isMissingFrom(context, event) && context.order.quantityUnknown === true && context.stated === null,
-    isAbsent: ({ context, event }) => isMissingFrom(context, event) && context.stated === null,
+    isAbsent: ({ context, event }) => isAbsent(context, event),
     hasStatedFills: ({ context, event }) => isNewList(context, event) && hasStatedFills(context),
     isListedSinceItsEnd: ({ context, event }) => isListedSinceItsEnd(context, event),
     concernsPlacing: ({ event }) => event.type === 'dispatch.withheld' && event.what === 'place',
@@ -206,7 +208,7 @@ export const orderMachine = setup({
       };
       enqueue.raise({ type: 'order.modifyRejected', clientOrderId, at, reason });
     }),
-    /** An older broker order that the complete lists don't contain any more was replaced by the newer. */
+    /** An older broker order that the complete lists lack was replaced by the newer, unless a word has told of a cancel. */
     followVanished: enqueueActions(({ context, event, enqueue }) => {
       const { at } = event as EvidenceCompleted;
       const { clientOrderId } = context.order;
@@ -214,8 +216,9 @@ export const orderMachine = setup({
       const vanished = missingFrom(context, event as EvidenceCompleted);
       enqueue.assign({ vanished });
       const gone = live.filter(({ permId }) => (vanished[permId] ?? 0) >= absencesMin);
+      const how = hasUnnamedEnd(context.order) ? 'cancelled' : 'replaced';
       for (const { permId } of gone)
-        enqueue.raise({ type: 'order.incarnationEnded', clientOrderId, at, permId, how: 'replaced' });
+        enqueue.raise({ type: 'order.incarnationEnded', clientOrderId, at, permId, how });
       if (gone.length > 0 && gone.length === live.length && !isFullyFilled(context.order))
         enqueue.raise({ type: 'order.cancelled', clientOrderId, at, reason: null });
     }),

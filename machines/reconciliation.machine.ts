@@ -293,8 +293,9 @@ export const reconciliationMachine = setup({
     forgetSession: assign({ ...nothingYet, sessionId: null, wanted: 0 }),
   },
   delays: {
+    /** short, as somebody may doubt meanwhile */
     nextAttempt: ({ context }) =>
-      backoffMs(Math.max(...bookKinds.map((kind) => context.lists[kind].attempts)), 15_000),
+      backoffMs(Math.max(...bookKinds.map((kind) => context.lists[kind].attempts)), 2_000),
     nextAccountAttempt: ({ context }) => backoffMs(context.lists.account.attempts, 60_000),
     /** doubts that come together are answered together */
     pause: 500,

@@ -164,9 +164,13 @@ const promises: Promises = {
     const silence = faults.swallow({ messages: ['commissionReport'] });
     const first = fill('corrected', 4);
     await whole.order('corrected', ({ filledQuantity }) => filledQuantity === '4');
-    expect(await executionsOf('corrected')).toEqual([
+    const booked = await eventually(
+      () => executionsOf('corrected'),
+      ({ length }) => length > 0,
+    );
+    expect(booked).toEqual([
       {
-        ...(await executionsOf('corrected'))[0],
+        ...booked[0],
         execId: first.execId,
         clientOrderId: 'corrected',
         account: exchange.accounts[0],

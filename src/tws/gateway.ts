@@ -53,7 +53,7 @@ export interface GatewayOptions {
   readonly onPaced?: (lane: Lane, waitedMs: number) => void;
   readonly log: Logger;
   readonly pacing?: Partial<PacingOptions>;
-  /** how long TWS may take to answer a question, default 10,000 */
+  /** how long TWS may take to answer a question, default 10,000; with a list of the book 8,000 */
   readonly requestTimeoutMs?: number;
   /** timers other than the real ones, and the clock that they go by */
   readonly timers?: Omit<GatewayClock, 'now'>;
@@ -141,6 +141,8 @@ const noFigures: LaneFigures = { sent: 0, waiting: 0, longestWaitMs: 0, totalWai
 export function createGateway(options: GatewayOptions): Gateway {
   const { log } = options;
   const timeoutMs = options.requestTimeoutMs ?? 10_000;
+  // A doubt that begins while a list hangs is asked about once it has failed, and that within ten seconds.
+  const listTimeoutMs = options.requestTimeoutMs ?? 8_000;
   const pacing: PacingOptions = { ...defaultPacing, ...options.pacing };
   const clock: GatewayClock = {
     now: options.now,
@@ -271,7 +273,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     executionsSpoiled = null;
     const rows = await executions.ask(asked, {
       lane: 'control',
-      timeoutMs,
+      timeoutMs: listTimeoutMs,
       ask: (api, id) => api.reqExecutions(id, {}),
     });
     const at = clock.now();
@@ -329,9 +331,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       return () => session.end('session-ended');
     }),
 
-    openOrders: () => openOrders.ask(current(), timeoutMs, (api) => api.reqAllOpenOrders()),
-    completedOrders: () => completedOrders.ask(current(), timeoutMs, (api) => api.reqCompletedOrders(false)),
-    positions: () => positions.ask(current(), timeoutMs, (api) => api.reqPositions()),
+    openOrders: () => openOrders.ask(current(), listTimeoutMs, (api) => api.reqAllOpenOrders()),
+    completedOrders: () =>
+      completedOrders.ask(current(), listTimeoutMs, (api) => api.reqCompletedOrders(false)),
+    positions: () => positions.ask(current(), listTimeoutMs, (api) => api.reqPositions()),
     account() {
       const asked = current();
       if (!asked) return Promise.resolve({ outcome: 'failed', reason: 'not-connected', at: clock.now() });

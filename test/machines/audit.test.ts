@@ -108,7 +108,7 @@ test('an acknowledged order that the lists lack differs until it is found or has
 
 test('a night in a session is no gap; a night without one is, at midnight already', () => {
   const audit = openAudit();
-  audit.send(compared(noon));
+  audit.send(compared(midnight + dayMs - 30_000));
   audit.send({ type: 'audit.tick', at: midnight + dayMs + 1 });
   expect(audit.open()).toEqual([]);
   const next = { from: midnight + dayMs, to: midnight + 2 * dayMs };
@@ -118,6 +118,16 @@ test('a night in a session is no gap; a night without one is, at midnight alread
   expect(audit.open()).toEqual([]);
   audit.send({ type: 'audit.tick', at: midnight + 2 * dayMs });
   expect(audit.open()).toEqual(['executions-gap']);
+});
+
+test('lists that hung over midnight are a gap: what others traded is known from lists alone', () => {
+  const audit = openAudit();
+  audit.send(compared(midnight + dayMs - 60_000));
+  const next = { from: midnight + dayMs, to: midnight + 2 * dayMs };
+  audit.send(compared(midnight + dayMs + 2, next));
+  expect(audit.open()).toEqual(['executions-gap']);
+  audit.send(compared(midnight + dayMs + 30_000, next));
+  expect(audit.open()).toEqual([]);
 });
 
 test('a gap ends when positions were compared twice and none of them is uncertain', () => {

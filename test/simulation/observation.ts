@@ -52,6 +52,8 @@ export interface AtRest {
   readonly dayStart: number;
   /** from when to when executions of a past day may be missing, as an alert has told */
   readonly gaps: readonly { readonly from: number; readonly to: number }[];
+  /** when a list of executions came empty that was not, and said that it was whole */
+  readonly emptied: readonly number[];
   /** `account|instrument` whose position differed, as an alert has told */
   readonly doubtedPositions: ReadonlySet<string>;
   /** orders that were missing from the broker's lists, as an alert has told */

@@ -36,7 +36,7 @@ interface Question {
 }
 
 const takesNewId: ReadonlySet<OrderNoteDisposition> = new Set(['duplicateOrderId', 'parentUnknown']);
-const listDeadlineMs = 10_000;
+const listDeadlineMs = 8_000;
 /** in whose days TWS lists executions and ends */
 const brokerZone = 'US/Eastern';
 

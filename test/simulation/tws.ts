@@ -72,6 +72,7 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
   let takenAt = 0;
   let hasDialog = false;
   let behindDialog: (() => void)[] = [];
+  const emptied: number[] = [];
 
   const after = (ms: number, run: () => void): void => {
     clock.setTimeout(run, ms);
@@ -267,6 +268,7 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
     }
     if (dice.strikes('listEmpty')) {
       trace('fault', `the list of ${list} comes empty`);
+      if (list === 'executions') emptied.push(clock.now());
       say({ kind: 'listEnd', list, question });
       return;
     }
@@ -299,6 +301,8 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
   }
 
   return {
+    /** when a list of executions came empty that was not */
+    emptied,
     exchange,
     upstream,
     get isUp() {

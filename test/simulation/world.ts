@@ -460,6 +460,7 @@ export function play(plan: Plan, coverage: Coverage): Run {
       history,
       dayStart: dayStart(),
       gaps,
+      emptied: tws.emptied,
       doubtedPositions,
       missingOrders,
       knownSince: knownSince ?? clock.now(),

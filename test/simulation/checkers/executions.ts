@@ -1,14 +1,15 @@
+import { listsLateMs } from '../../../machines/audit.machine.ts';
 import { add, equals, toDecimal } from '../../../machines/decimal.ts';
 import { executionFamily } from '../../../machines/order.ts';
 import type { Checker } from '../observation.ts';
 
-/** Lists of a quiet book come this often, and take a moment. */
-const betweenListsMs = 35_000;
-
 /** Each execution is booked exactly once, in its last revision, with its commission, in the ledger and in its order. */
 export const executionsOnce: Checker = {
   name: 'executions exactly once',
-  *atRest({ history, journal, orders, dayStart, gaps, doubtedPositions, missingOrders, knownSince }) {
+  *atRest(world) {
+    const { history, journal, orders, dayStart, gaps, emptied, doubtedPositions, missingOrders, knownSince } =
+      world;
+    const lastLists = dayStart - listsLateMs;
     const { executions, commissions } = history;
     const { rows } = journal.executions({ limit: 1_000_000, after: null });
     const booked = new Map<string, (typeof rows)[number]>();
@@ -38,8 +39,9 @@ export const executionsOnce: Checker = {
           time < knownSince ||
           // Busted before anyone heard of it: nothing was traded.
           shares === 0 ||
-          // Others traded in the last half minute of the day, and the position was back before the next lists.
-          ((holder === undefined || holder.origin === 'external') && time > dayStart - betweenListsMs) ||
+          // Others traded after the last true list of the day, and the position was back before the next lists.
+          ((holder === undefined || holder.origin === 'external') &&
+            (time > lastLists || emptied.some((at) => time <= at && at > lastLists))) ||
           // The order says that fills were stated which no execution explains.
           holder?.statedFilled !== undefined ||
           (holder !== undefined && missingOrders.has(holder.clientOrderId)) ||
