@@ -227,8 +227,9 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
   const seen: Partial<OrderTerms> = Object.fromEntries(
     echoed.flatMap((name) => {
       const value = terms[name];
-      // A price that our type does not have is TWS's own bookkeeping (the stop that a trailing order has reached).
-      return value === null || value === undefined || (name !== 'quantity' && order[name] === undefined)
+      // A price that nobody asked for is TWS's own bookkeeping (the stop that a trailing order has reached).
+      const isAsked = order[name] !== undefined || order.pendingChange?.[name] !== undefined;
+      return value === null || value === undefined || (name !== 'quantity' && !isAsked)
         ? []
         : [[name, value]];
     }),

@@ -65,6 +65,20 @@ test('an order rests, is changed, and is cancelled', async () => {
   });
 });
 
+test('a price that an order may have and did not have is added by a change', async () => {
+  const { script } = whole.simulator.exchange;
+  // Pegged to the bid, away from what trades.
+  script.pin(265598, { bid: 100, ask: 102, last: 102, bidSize: 500, askSize: 500 });
+  const pegged = { clientOrderId: 'capped', type: 'relative', limitPrice: undefined };
+  expect((await whole.place(pegged)).status).toBe(201);
+  expect((await whole.call('PATCH', '/v1/orders/capped', { limitPrice: '90' })).status).toBe(202);
+  expect(await whole.order('capped', ({ pendingChange }) => pendingChange === null)).toMatchObject({
+    state: 'working',
+    limitPrice: '90',
+    reason: null,
+  });
+});
+
 test('a changed order has terms that a new one could have', async () => {
   const patch = (body: unknown) => whole.call('PATCH', '/v1/orders/c-1', body);
   const date = new Date(Date.now() + 86_400_000).toISOString();
