@@ -186,6 +186,9 @@ export const reconciliationMachine = setup({
     canDoWithout: ({ context }, { list }: { list: ListKind }) =>
       list === 'completedOrders' && context.lists.completedOrders.attempts >= 2,
     isWantedAgain: ({ context }) => context.wanted > 0,
+    /** orders were listed already, and what is missing is another list */
+    isHeldUp: ({ context: { lists } }) =>
+      lists.openOrders.outcome === 'complete' && bookKinds.some((kind) => lists[kind].outcome === 'failed'),
   },
   actions: {
     begin: assign(({ event }) => {
@@ -228,8 +231,8 @@ export const reconciliationMachine = setup({
         since,
       };
       enqueue.assign({ lists: { ...context.lists, [list]: verdict } });
-      // It may stay away for days while everything else goes on: told once, health goes on saying it.
-      if (list === 'account' && attempts > 1) return;
+      // It may stay away for days: told once, health goes on saying it.
+      if (attempts > 1) return;
       enqueue.sendParent({
         type: 'reconciliation.faltered',
         list,
@@ -331,7 +334,17 @@ export const reconciliationMachine = setup({
             completedOrders: region('completedOrders'),
             positions: region('positions'),
           },
-          on: { 'evidence.wanted': { actions: 'wantAgain' } },
+          on: {
+            'evidence.wanted': [
+              {
+                guard: 'isHeldUp',
+                target: '#reconciliation.books.gathering',
+                reenter: true,
+                actions: ['beginAgain', 'wantAgain'],
+              },
+              { actions: 'wantAgain' },
+            ],
+          },
           onDone: { target: 'settled', actions: 'conclude' },
         },
         settled: {

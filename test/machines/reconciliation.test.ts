@@ -105,6 +105,26 @@ test('every list is asked for at once, and all of them make a conclusion', async
   ]);
 });
 
+test('a doubt is asked about while another list stays away', async () => {
+  const { send, open, answer, clock, heard, concluded } = bench();
+  const asked = () => open.map(({ list }) => list).toSorted();
+  send(start);
+  send({ type: 'evidence.wanted', why: 'before the orders were listed' });
+  await answer({ positions: failed('timeout') });
+  expect(asked()).toEqual([]);
+  send({ type: 'evidence.wanted', why: 'after they were' });
+  expect(asked()).toEqual([...bookKinds].toSorted());
+  await answer({ positions: failed('timeout') });
+  clock.advance(2_000);
+  expect(asked()).toEqual(['positions']);
+  await answer({ positions: failed('timeout') });
+  // Once for each round: health goes on saying it.
+  expect(heard.map(({ type }) => type)).toEqual(Array(2).fill('reconciliation.faltered'));
+  clock.advance(2_000);
+  await answer();
+  expect(concluded()).toHaveLength(1);
+});
+
 test('a failed list has a verdict of its own, is asked for again alone, and never reads as empty', async () => {
   const { send, open, answer, clock, heard, concluded, actor } = bench();
   send(start);
