@@ -164,21 +164,28 @@ const changeable = [
 export const termsOf = (order: Order): Partial<OrderTicket> =>
   Object.fromEntries(changeable.flatMap((name) => (order[name] === undefined ? [] : [[name, order[name]]])));
 
-/** Of several broker orders one was cancelled, as a word has told that names none: it is the one that the lists lack since. */
-export const hasUnnamedEnd = (order: Order): boolean =>
-  incarnationsOf(order).length > 1 &&
-  order.notices.some(({ code, at }) => code === cancelledCode && at >= (order.cancelRequestedAt ?? '~'));
+/** How many of several broker orders were cancelled, as words have told that name none: those that the lists lack since. */
+export function unnamedEnds({ incarnations = [], notices, cancelRequestedAt }: Order): number {
+  if (incarnations.length < 2 || cancelRequestedAt === undefined) return 0;
+  const told = notices.filter(({ code, at }) => code === cancelledCode && at >= cancelRequestedAt);
+  return told.length - incarnations.filter(({ state }) => state === 'cancelled').length;
+}
+/** Each of its broker orders that may still live has been told of as cancelled. */
+const isAnnounced = (order: Order): boolean =>
+  unnamedEnds(order) >= Math.max(1, liveIncarnations(order).length);
 
-/** Live incarnations, the newest only after an unnamed end, that these lists don't contain, each with how many lists in a row lacked it. */
+/** Live incarnations, the newest only after words that name none, that these lists don't contain, each with how many lists in a row lacked it. */
 export function missingFrom(
   { order, vanished, lastAt }: OrderContext,
   { permIds, since }: EvidenceCompleted,
 ): Readonly<Record<string, number>> {
   if (permIds === undefined || since <= lastAt) return vanished;
-  const newest = hasUnnamedEnd(order) ? undefined : incarnationsOf(order).at(-1)?.permId;
+  const missing = liveIncarnations(order).filter(({ permId }) => !permIds.includes(permId));
+  const newest = incarnationsOf(order).at(-1)?.permId;
+  const areTold = unnamedEnds(order) >= missing.length;
   return Object.fromEntries(
-    liveIncarnations(order)
-      .filter(({ permId }) => permId !== newest && !permIds.includes(permId))
+    missing
+      .filter(({ permId }) => areTold || permId !== newest)
       .map(({ permId }) => [permId, (vanished[permId] ?? 0) + 1]),
   );
 }
@@ -211,7 +218,7 @@ export const isMissingFrom = (context: OrderContext, event: OrderEvent): boolean
 
 /** They do not contain it, and no word explains that. */
 export const isAbsent = (context: OrderContext, event: OrderEvent): boolean =>
-  isMissingFrom(context, event) && context.stated === null && !hasUnnamedEnd(context.order);
+  isMissingFrom(context, event) && context.stated === null && !isAnnounced(context.order);
 
 /** They lack it once more than chance explains, and it has had its chance to be in them. */
 export const isLost = (context: OrderContext, event: OrderEvent): boolean =>
@@ -231,7 +238,7 @@ export const isProvenAbsent = (context: OrderContext, event: OrderEvent): boolea
 
 /** They have lacked it twice by now, and no word explains that. */
 export const isNewlyLost = (context: OrderContext, event: OrderEvent): boolean =>
-  isLost(context, event) && !isCalledMissing(context.order) && !hasUnnamedEnd(context.order);
+  isLost(context, event) && !isCalledMissing(context.order) && !isAnnounced(context.order);
 
 export const isCalledMissing = ({ reason }: { readonly reason: Reason | null }): boolean =>
   reason?.code === missingCode;

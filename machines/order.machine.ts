@@ -14,7 +14,6 @@ import {
   type EvidenceCompleted,
   executionLagMs,
   hasStatedFills,
-  hasUnnamedEnd,
   isAbsent,
   isCalledMissing,
   isCancelLost,
@@ -36,6 +35,7 @@ import {
   type SessionLost,
   stillUnexplained,
   termsOf,
+  unnamedEnds,
 } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
 
@@ -216,7 +216,7 @@ export const orderMachine = setup({
       const vanished = missingFrom(context, event as EvidenceCompleted);
       enqueue.assign({ vanished });
       const gone = live.filter(({ permId }) => (vanished[permId] ?? 0) >= absencesMin);
-      const how = hasUnnamedEnd(context.order) ? 'cancelled' : 'replaced';
+      const how = unnamedEnds(context.order) >= gone.length ? 'cancelled' : 'replaced';
       for (const { permId } of gone)
         enqueue.raise({ type: 'order.incarnationEnded', clientOrderId, at, permId, how });
       if (gone.length > 0 && gone.length === live.length && !isFullyFilled(context.order))

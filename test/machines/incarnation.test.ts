@@ -224,3 +224,29 @@ test('what the completed orders state of an order that was cut short counts, and
   expect(order.view()).toMatchObject({ state: 'cancelled', filledQuantity: '5' });
   expect(late()).toBe(1);
 });
+
+test('a cancel that names neither of two ends the one that the lists lack', () => {
+  const announced: OrderEvent = {
+    type: 'broker.orderNoted',
+    at: at + 1,
+    orderId: 1001,
+    code: 202,
+    message: 'cancelled',
+    disposition: 'cancelled',
+  };
+  const both = [orderSeen('working', {}, '700'), orderSeen('working', {}, '701')];
+  const asked = [...both, { type: 'order.cancel', at } as const];
+  const ends = (...events: readonly OrderEvent[]) => {
+    const { state, incarnations = [] } = live(...asked, ...events).view();
+    return [state, ...incarnations.map((each) => each.state)];
+  };
+  expect(ends(announced, lists(['700'], 1))).toEqual(['cancelling', 'live', 'live']);
+  expect(ends(announced, lists(['700'], 1), lists(['700'], 2))).toEqual(['cancelling', 'live', 'cancelled']);
+  const twice = [announced, announced];
+  expect(ends(...twice, lists([], 1), lists([], 2))).toEqual(['cancelled', 'cancelled', 'cancelled']);
+  // Without a word for each, and when it was of the other, nobody knows what became of the newest.
+  expect(ends(lists(['700'], 1), lists(['700'], 2))).toEqual(['cancelling', 'live', 'live']);
+  expect(ends(announced, lists([], 1), lists([], 2))[0]).toBe('inDoubt');
+  const named = [announced, status('cancelled')('700')];
+  expect(ends(...named, lists([], 1), lists([], 2))).toEqual(['inDoubt', 'cancelled', 'live']);
+});
