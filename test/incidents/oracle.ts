@@ -80,12 +80,25 @@ export async function differences(books: Books, clientId: number): Promise<reado
   ];
 }
 
+function grouped(rows: readonly (readonly [string, Row])[]): ReadonlyMap<string, Row[]> {
+  const groups = new Map<string, Row[]>();
+  for (const [name, row] of rows) {
+    const group = groups.get(name);
+    if (group) group.push(row);
+    else groups.set(name, [row]);
+  }
+  return groups;
+}
+
 const everything = { clientId: 0, account: '', since: 0, symbol: '', secType: '', exchange: '', side: '' };
 
 function brokerOrders(orders: readonly Row[], book: readonly BookOrder[]): string[] {
+  const byPermId = grouped(
+    orders.flatMap((order) => [...new Set<string>(order.permIds)].map((permId) => [permId, order])),
+  );
   return book.flatMap((broker) => {
     const name = `broker order ${broker.permId} (${broker.request.orderRef || 'no reference'})`;
-    const records = orders.filter(({ permIds }) => permIds.includes(String(broker.permId)));
+    const records = byPermId.get(String(broker.permId)) ?? [];
     const [record] = records;
     if (records.length !== 1 || !record) return [`${name} has ${records.length} records`];
     const incarnations = book.filter(({ permId }) => record.permIds.includes(String(permId)));
@@ -113,8 +126,9 @@ function brokerExecutions(rows: readonly Row[], tape: readonly Execution[]): str
     if (!other || executionRevision(other.execId) < executionRevision(execution.execId))
       newest.set(family, execution);
   }
+  const byFamily = grouped(rows.map((row) => [executionFamily(row.execId), row]));
   const problems = [...newest.values()].flatMap((execution) => {
-    const found = rows.filter(({ execId }) => executionFamily(execId) === executionFamily(execution.execId));
+    const found = byFamily.get(executionFamily(execution.execId)) ?? [];
     const [row] = found;
     if (found.length !== 1 || !row) return [`execution ${execution.execId} has ${found.length} rows`];
     const agrees =
@@ -161,14 +175,17 @@ function written(
     ),
   );
   const book = [...simulator.exchange.openOrders(), ...simulator.exchange.completedOrders()];
+  const inBook = new Set(
+    book.filter(({ request }) => request.clientId === clientId).map(({ request }) => request.orderId),
+  );
+  const byName = new Map(orders.map((order) => [order.clientOrderId, order]));
   return writtenOrders(simulator, clientId).flatMap(({ orderId, orderRef }) => {
     const name = `order ${orderId} (${orderRef})`;
-    const record = orders.find(({ clientOrderId }) => clientOrderId === orderRef);
+    const record = byName.get(orderRef);
     if (!record || !requested.has(`${orderRef} ${orderId}`))
       return [`${name} went over the wire and no intent asked for it`];
-    const isInBook = book.some(({ request }) => request.orderId === orderId && request.clientId === clientId);
     const isRefused = record.refusedOrderIds?.includes(orderId);
-    return isInBook || isRefused || closedStates.has(record.state) || record.state === 'inDoubt'
+    return inBook.has(orderId) || isRefused || closedStates.has(record.state) || record.state === 'inDoubt'
       ? []
       : [`${name} was written, the broker does not have it, and its record is ${record.state}`];
   });
@@ -177,17 +194,15 @@ const idOf = ({ clientOrderId, orderId }: Row): string => `${clientOrderId} ${or
 
 /** Whoever is in doubt has said so on the alerts, last. */
 function inDoubt(orders: readonly Row[], facts: readonly Row[]): string[] {
+  const last = new Map<string, string>();
+  for (const { channel, event, payload } of facts)
+    if (channel === 'alerts' && (event === 'order.inDoubt' || event === 'order.doubtResolved'))
+      last.set(payload.alert.clientOrderId, event);
   return orders.flatMap(({ clientOrderId, state }) => {
-    const alerts = facts.filter(
-      ({ channel, event, payload }) =>
-        channel === 'alerts' &&
-        (event === 'order.inDoubt' || event === 'order.doubtResolved') &&
-        payload.alert.clientOrderId === clientOrderId,
-    );
-    const isOpen = alerts.at(-1)?.event === 'order.inDoubt';
-    return (state === 'inDoubt') === isOpen
+    const said = last.get(clientOrderId);
+    return (state === 'inDoubt') === (said === 'order.inDoubt')
       ? []
-      : [`order ${clientOrderId} is ${state}, and the alerts say ${alerts.at(-1)?.event ?? 'nothing'}`];
+      : [`order ${clientOrderId} is ${state}, and the alerts say ${said ?? 'nothing'}`];
   });
 }
 
