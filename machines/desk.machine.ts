@@ -27,6 +27,7 @@ import {
   orderOfActor,
   settle,
   submit,
+  withholdChange,
 } from './desk.ts';
 import { recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } from './intake.ts';
 import type { Order } from './order.ts';
@@ -43,6 +44,11 @@ export const deskMachine = setup({
     children: {} as { [id: BlotterId]: 'blotter' },
   },
   actors: { blotter: blotterMachine },
+  guards: {
+    /** an order that waits for its turn is cancelled by a halt; what works keeps its terms */
+    isLateChange: ({ context, event }) =>
+      event.type === 'tws.place' && event.modification && context.isHalted,
+  },
   actions: {
     submit: enqueueActions((args) => run(submit, args)),
     modify: enqueueActions((args) => run(modify, args)),
@@ -78,6 +84,7 @@ export const deskMachine = setup({
       return { shut: { reason, canCancel } };
     }),
     forgetWhyShut: assign({ shut: null }),
+    withholdChange: enqueueActions((args) => run(withholdChange, args)),
     noteTrading: enqueueActions((args) => run(noteTrading, args)),
     quarantine: enqueueActions((args) => run(quarantine, args)),
   },
@@ -114,6 +121,7 @@ export const deskMachine = setup({
     'desk.renumber': { actions: 'renumber' },
     'broker.orderIdGranted': { actions: 'grantOrderId' },
     'order.evidenceWanted': { actions: 'askForEvidence' },
+    'tws.place': [{ guard: 'isLateChange', actions: 'withholdChange' }, { actions: 'pass' }],
     'tws.*': { actions: 'pass' },
     'gate.reviewed': { actions: 'followVerdict' },
     'journal.committed': { actions: 'followCommit' },

@@ -19,10 +19,10 @@ import {
   type Reason,
   withChange,
 } from './order.ts';
-import type { OrderEvent, OrderReport, SessionLost } from './order-words.ts';
+import { type OrderEvent, type OrderReport, type SessionLost, termsOf } from './order-words.ts';
 import { isRepetition } from './repetition.ts';
 import type { Settlement } from './settlement.ts';
-import type { BrokerFact, BrokerOrderIds, DispatchFact, TwsCommand } from './tws.ts';
+import type { BrokerFact, BrokerOrderIds, DispatchFact, PlaceOrder, TwsCommand } from './tws.ts';
 
 /** One order of a submission, with what the caller knows of its market. */
 export type Submission = GateQuestion;
@@ -343,7 +343,7 @@ export const modify: Handle = ({ context, event, view }, out) => {
       [requestId]: { kind: 'modify', ids: [clientOrderId], records: [record] },
     },
   });
-  const ticket: OrderTicket = withChange(entry.ticket, effective);
+  const ticket: OrderTicket = withChange({ ...entry.ticket, ...termsOf(order) }, effective);
   out.report({
     type: 'gate.review',
     requestId,
@@ -512,6 +512,13 @@ export const noteTrading: Handle = ({ context, event }, out) => {
     if (!('waitingFor' in operation)) continue;
     for (const id of operation.ids) out.toOrder(id, { type: 'order.cancel', at });
   }
+};
+
+/** A change that was about to leave when trading was halted, or that would be sent once more. */
+export const withholdChange: Handle = ({ event }, out) => {
+  const { ticket, at = 0 } = event as PlaceOrder;
+  const withheld = { type: 'dispatch.withheld', what: 'modify', reason: 'trading is halted', at } as const;
+  out.toOrder(ticket.clientOrderId, withheld);
 };
 
 /** A submission that leaves nothing behind. */

@@ -507,7 +507,9 @@ export function unexplainedFills(order: Order, fact: BrokerFact): string | null 
 }
 
 function beyondKnown(order: Order, permId: string, stated: string | null): string | null {
-  const known = filledUnder(order, permId);
-  if (stated === null || compare(stated, known) <= 0) return null;
-  return add(order.filledQuantity, subtract(stated, known));
+  if (stated === null || compare(stated, filledUnder(order, permId)) <= 0) return null;
+  const several = incarnationsOf(order).length > 1;
+  const executed = order.fills.reduce((sum, { quantity }) => add(sum, quantity), '0');
+  const total = several ? add(subtract(executed, filledUnder(order, permId)), stated) : stated;
+  return compare(total, order.filledQuantity) > 0 ? total : null;
 }

@@ -1,6 +1,6 @@
 /** The risk gate: reviews and reserves in one step, so that two orders cannot pass on the same room. Latched. */
 import { assign, enqueueActions, setup } from 'xstate';
-import { add, isZero } from './decimal.ts';
+import { add, isZero, larger, subtract } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import {
   type Denial,
@@ -119,7 +119,9 @@ export const gateMachine = setup({
         const reserved = questions.map(({ ticket }) => {
           const exposure = exposureOf(ticket);
           const beside = context.exposures[ticket.clientOrderId]?.beside ?? '0';
-          const both = { ...exposure, beside, remaining: add(exposure.remaining, beside) };
+          const former = context.exposures[ticket.clientOrderId]?.remaining ?? '0';
+          const newest = larger(exposure.remaining, subtract(former, beside));
+          const both = { ...exposure, beside, remaining: add(newest, beside) };
           return [ticket.clientOrderId, both] as const;
         });
         enqueue.assign({

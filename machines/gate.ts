@@ -82,8 +82,8 @@ export interface Exposure {
   readonly remaining: Decimal;
   /** the part of it that former broker orders of a changed order may fill: another change does not touch it */
   readonly beside: Decimal;
-  /** an exit that only lives when its parent has filled: it adds nothing to the worst case */
-  readonly contingent: boolean;
+  /** the order that it waits for, if there is one: while that can open what this closes, this adds nothing to the worst case */
+  readonly parent: string | null;
 }
 
 export interface GateBook {
@@ -150,7 +150,7 @@ export function exposureOf(order: OrderTicket | Order): Exposure {
     side: order.side,
     remaining: add(newest, older),
     beside: older,
-    contingent: order.parentClientOrderId !== undefined,
+    parent: ('orphaned' in order && order.orphaned ? undefined : order.parentClientOrderId) ?? null,
   };
 }
 
@@ -179,19 +179,25 @@ export function review(
       ),
     );
   }
+  const together = Object.fromEntries(
+    questions.map(({ ticket }) => [ticket.clientOrderId, exposureOf(ticket)] as const),
+  );
   for (const question of questions) {
     const { clientOrderId } = question.ticket;
-    for (const each of reviewOne(book, question, options))
+    for (const each of reviewOne(book, question, { ...options, together }))
       denials.push(questions.length > 1 ? { ...each, clientOrderId } : each);
   }
   return denials;
 }
 
-function reviewOne(
-  book: GateBook,
-  question: GateQuestion,
-  options: { readonly isReducing: boolean; readonly replaces: string | null },
-): Denial[] {
+interface Setting {
+  readonly isReducing: boolean;
+  readonly replaces: string | null;
+  /** what is submitted as one */
+  readonly together: Readonly<Record<string, Exposure>>;
+}
+
+function reviewOne(book: GateBook, question: GateQuestion, options: Setting): Denial[] {
   const { limits } = book;
   const { ticket, mark, multiplier } = question;
   const denials: Denial[] = [];
@@ -276,8 +282,7 @@ function blindDenial(book: GateBook, question: GateQuestion, replaces: string | 
 function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: Decimal): Denial | null {
   if (!isLimited(percent) || reference === null || !ticket.limitPrice || !limitTypes.has(ticket.type))
     return null;
-  // A limit behind its own stop is judged against that stop: it cannot trade before the market is there.
-  const anchor = ticket.stopPrice ?? reference;
+  const anchor = anchorOf(ticket, reference);
   const discretion = toDecimal(Number(ticket.tws?.discretionaryAmt ?? 0)) ?? '0';
   const reach = add(
     discretion,
@@ -292,22 +297,27 @@ function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: 
     : null;
 }
 
+/** A limit behind its own stop is judged against that stop: it cannot trade before the market is there. */
+function anchorOf({ type, side, stopPrice }: OrderTicket, reference: Decimal): Decimal {
+  if (!stopPrice) return reference;
+  if (type !== 'limit_if_touched') return stopPrice;
+  // Touched already, it is a limit order in today's market.
+  return (side === 'buy') === compare(stopPrice, reference) < 0 ? stopPrice : reference;
+}
+
 function reviewPosition(
   book: GateBook,
   ticket: OrderTicket,
   worth: (quantity: Decimal) => Decimal | null,
-  options: { readonly isReducing: boolean; readonly replaces: string | null },
+  options: Setting,
 ): Denial[] {
   const denials: Denial[] = [];
   const { maxPositionNotional } = book.limits;
   if (options.isReducing && !reduces(book, ticket, options.replaces)) {
     denials.push(denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass'));
   }
-  if (
-    isUncertain(book, ticket) &&
-    ticket.parentClientOrderId === undefined &&
-    !reduces(book, ticket, options.replaces)
-  ) {
+  const isMereExit = isZero(beyondParent(book, exposureOf(ticket), options.together));
+  if (isUncertain(book, ticket) && !isMereExit && !reduces(book, ticket, options.replaces)) {
     denials.push(
       denial(
         'position-uncertain',
@@ -315,9 +325,9 @@ function reviewPosition(
       ),
     );
   }
-  if (ticket.parentClientOrderId !== undefined || !isLimited(maxPositionNotional)) return denials;
+  if (isMereExit || !isLimited(maxPositionNotional)) return denials;
   const held = heldIn(book, ticket);
-  const sameSide = add(openQuantity(book, ticket, ticket.side, options.replaces), ticket.quantity);
+  const sameSide = sideWith(book, ticket, options.replaces, options.together);
   const after = ticket.side === 'buy' ? add(held, sameSide) : subtract(held, sameSide);
   const grows = compare(absolute(after), absolute(held)) > 0;
   const notional = worth(after);
@@ -363,19 +373,52 @@ function isUncertain(book: GateBook, held: Held): boolean {
 export function reduces(book: GateBook, ticket: OrderTicket, replaces: string | null): boolean {
   const held = heldIn(book, ticket);
   const closes = ticket.side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0;
-  const sameSide = add(openQuantity(book, ticket, ticket.side, replaces), ticket.quantity);
-  return closes && compare(sameSide, absolute(held)) <= 0;
+  return closes && compare(sideWith(book, ticket, replaces), absolute(held)) <= 0;
 }
 
-function openQuantity(book: GateBook, ticket: OrderTicket, side: Side, replaces: string | null): Decimal {
-  let open = '0';
+/**
+ * What an order may do beyond closing what its parent has yet to open. One that names a parent which is gone, or of another
+ * instrument, or of its own side, is an order like any other.
+ */
+function beyondParent(
+  book: GateBook,
+  exposure: Exposure,
+  together: Readonly<Record<string, Exposure>> = {},
+): Decimal {
+  const { parent: name, remaining } = exposure;
+  if (name === null) return remaining;
+  const of = Object.hasOwn(together, name) ? together : book.exposures;
+  const parent = Object.hasOwn(of, name) ? of[name] : undefined;
+  const isItsExit =
+    parent !== undefined &&
+    parent.account === exposure.account &&
+    parent.side !== exposure.side &&
+    sameAs(book, { instrument: parent.instrument })(exposure.instrument);
+  return isItsExit ? larger(subtract(remaining, parent.remaining), '0') : remaining;
+}
+
+/** All that may trade on the side of this order, which is included. Of the exits of one parent only one fills. */
+function sideWith(
+  book: GateBook,
+  ticket: OrderTicket,
+  replaces: string | null,
+  together?: Readonly<Record<string, Exposure>>,
+): Decimal {
+  const own = exposureOf(ticket);
   const isOfTicket = sameAs(book, ticket);
+  const exits = new Map<string, Decimal>();
+  let open = '0';
+  const count = (parent: string | null, quantity: Decimal): void => {
+    if (parent === null) open = add(open, quantity);
+    else exits.set(parent, larger(exits.get(parent) ?? '0', quantity));
+  };
   for (const [id, exposure] of Object.entries(book.exposures)) {
-    if (exposure.contingent || exposure.side !== side) continue;
+    if (exposure.side !== ticket.side) continue;
     if (exposure.account !== ticket.account || !isOfTicket(exposure.instrument)) continue;
-    open = add(open, id === replaces ? exposure.beside : exposure.remaining);
+    count(exposure.parent, id === replaces ? exposure.beside : beyondParent(book, exposure));
   }
-  return open;
+  count(own.parent, beyondParent(book, own, together));
+  return [...exits.values()].reduce(add, open);
 }
 
 function highest(prices: readonly (Decimal | null | undefined)[]): Decimal | null {

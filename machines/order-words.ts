@@ -2,7 +2,7 @@
 import type { Alarm } from './alarm.ts';
 import { compare } from './decimal.ts';
 import { cancelledCode, echoed } from './evidence.ts';
-import { incarnationsOf, isComplete, liveIncarnations } from './incarnation.ts';
+import { isComplete, liveIncarnations } from './incarnation.ts';
 import {
   isSettledByHand,
   missingCode,
@@ -181,7 +181,7 @@ export function missingFrom(
 ): Readonly<Record<string, number>> {
   if (permIds === undefined || since <= lastAt) return vanished;
   const missing = liveIncarnations(order).filter(({ permId }) => !permIds.includes(permId));
-  const newest = incarnationsOf(order).at(-1)?.permId;
+  const newest = liveIncarnations(order).at(-1)?.permId;
   const areTold = unnamedEnds(order) >= missing.length;
   return Object.fromEntries(
     missing

@@ -46,6 +46,7 @@ const fillingFurther = [
 ] as const;
 const fillingOrWorking = [
   { guard: 'completesOrder', target: 'filled', actions: 'record' },
+  { guard: 'isUnwanted', target: 'cancelling', actions: ['record', 'sendCancel'] },
   { target: 'working', actions: 'record' },
 ] as const;
 
@@ -170,14 +171,13 @@ export const orderMachine = setup({
     }),
     placeChange: enqueueActions(({ context, enqueue }) => {
       if (context.replaying || !context.ticket || context.order.orderId === null) return;
+      const standing = { ...context.ticket, ...termsOf(context.order) };
       enqueue.sendParent({
         type: 'tws.place',
         orderId: context.order.orderId,
         parentOrderId: context.order.orphaned ? 0 : context.parentOrderId,
-        ticket: {
-          ...withChange({ ...context.ticket, ...termsOf(context.order) }, context.order.pendingChange ?? {}),
-          transmit: true,
-        },
+        ticket: { ...withChange(standing, context.order.pendingChange ?? {}), transmit: true },
+        at: context.lastAt,
         modification: true,
       } satisfies OrderReport);
     }),
@@ -578,7 +578,7 @@ export const orderMachine = setup({
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'rejected' } },
       on: {
-        'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.accepted': acceptance,
         'order.rejected': { actions: 'record' },
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
@@ -591,7 +591,7 @@ export const orderMachine = setup({
       tags: 'closed',
       entry: { type: 'becomes', params: { state: 'denied' } },
       on: {
-        'order.accepted': [{ guard: 'isAlive', target: 'working', actions: 'record' }, { actions: 'record' }],
+        'order.accepted': acceptance,
         'order.filled': fillingOrWorking,
         'order.cancel': {},
       },

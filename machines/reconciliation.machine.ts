@@ -188,7 +188,8 @@ export const reconciliationMachine = setup({
     isWantedAgain: ({ context }) => context.wanted > 0,
     /** orders were listed already, and what is missing is another list */
     isHeldUp: ({ context: { lists } }) =>
-      lists.openOrders.outcome === 'complete' && bookKinds.some((kind) => lists[kind].outcome === 'failed'),
+      lists.openOrders.outcome === 'complete' &&
+      bookKinds.some((kind) => kind !== 'completedOrders' && lists[kind].outcome === 'failed'),
   },
   actions: {
     begin: assign(({ event }) => {

@@ -191,7 +191,7 @@ export function openSession(
   // Facts
 
   api.on(EventName.openOrder, (orderId, contract, order, state) => {
-    if (order.whatIf || listeners.isPreview(orderId)) {
+    if (order.whatIf || (order.clientId === input.clientId && listeners.isPreview(orderId))) {
       listeners.previewed(orderId, toPreview(state));
       return;
     }
@@ -203,7 +203,7 @@ export function openSession(
   api.on(
     EventName.orderStatus,
     (orderId, status, filled, remaining, averagePrice, permId, _parentId, _lastPrice, clientId, whyHeld) => {
-      if (listeners.isPreview(orderId)) return;
+      if (clientId === input.clientId && listeners.isPreview(orderId)) return;
       tell(
         statusSeen(
           { orderId, status, filled, remaining, averagePrice, permId, clientId, whyHeld },

@@ -156,6 +156,18 @@ test.for<[string, Partial<GateLimits>, Partial<OrderTicket>, string[]]>([
   ['a passive limit far away', { priceCollarPercent: '5' }, { limitPrice: '1' }, []],
   ['a buy limit beyond the market', { priceCollarPercent: '5' }, { limitPrice: '200' }, ['price-collar']],
   [
+    'a buy limit that is touched already',
+    { priceCollarPercent: '5' },
+    { type: 'limit_if_touched', stopPrice: '999', limitPrice: '1000' },
+    ['price-collar'],
+  ],
+  [
+    'a sell limit that is touched already',
+    { priceCollarPercent: '5' },
+    { type: 'limit_if_touched', side: 'sell', stopPrice: '1', limitPrice: '0.96' },
+    ['price-collar'],
+  ],
+  [
     'a sell limit beyond the market',
     { priceCollarPercent: '5' },
     { side: 'sell', limitPrice: '150' },

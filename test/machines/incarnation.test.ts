@@ -250,3 +250,38 @@ test('a cancel that names neither of two ends the one that the lists lack', () =
   const named = [announced, status('cancelled')('700')];
   expect(ends(...named, lists([], 1), lists([], 2))).toEqual(['inDoubt', 'cancelled', 'live']);
 });
+
+test('what one of two has stated to be filled counts once, however often it is stated', () => {
+  const order = live(orderSeen('working', {}, '700'), orderSeen('working', {}, '701'));
+  const seen = orderSeen('filled', {}, '700');
+  if (seen.type !== 'broker.orderSeen') throw new Error('an openOrder');
+  const stated = { status: 'cancelled', filled: '3', completedAt: '', text: '' } as const;
+  for (let n = 1; n < 5; n += 1) {
+    order.send({ ...seen, ...stated, type: 'broker.completedSeen', at: at + n });
+    expect(order.view()).toMatchObject({ filledQuantity: '3', state: 'working' });
+  }
+});
+
+test('the one that is left is not taken for replaced by another that has ended', () => {
+  const order = live(
+    orderSeen('working', {}, '700'),
+    orderSeen('working', {}, '701'),
+    status('cancelled')('701'),
+  );
+  for (const n of [1, 2, 3]) order.send(lists([], n));
+  expect(order.view()).toMatchObject({ state: 'inDoubt', reason: { code: 'missing-at-broker' } });
+});
+
+test('what somebody gave up and asked to cancel is cancelled when it turns out to live', () => {
+  for (const word of [orderSeen('working', {}, '700'), executed('x.01', '1', '187.19', '700')]) {
+    const order = live(fact('order.sent', { sessionId: 's' }));
+    order.send(fact('order.doubted', { reason: { code: 'unanswered', message: '' } }));
+    order.send({ type: 'order.cancel', at });
+    for (const n of [1, 2]) order.send({ ...lists([], n), coversFrom: at - 1_000 } as OrderEvent);
+    expect(order.view()).toMatchObject({ state: 'rejected', reason: { code: 'not-at-broker' } });
+    const before = order.heard.filter(({ type }) => type === 'tws.cancel').length;
+    order.send({ ...word, at: at + 60_000 } as OrderEvent);
+    expect(order.view().state).toBe('cancelling');
+    expect(order.heard.filter(({ type }) => type === 'tws.cancel')).toHaveLength(before + 1);
+  }
+});

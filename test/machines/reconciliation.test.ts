@@ -125,6 +125,17 @@ test('a doubt is asked about while another list stays away', async () => {
   expect(concluded()).toHaveLength(1);
 });
 
+test('doubts that go on do not keep a list that can be done without from being given up', async () => {
+  const { send, answer, clock, concluded } = bench();
+  send(start);
+  for (const _ of [1, 2]) {
+    await answer({ completedOrders: failed('timeout') });
+    send({ type: 'evidence.wanted', why: 'a position is not explained' });
+    clock.advance(2_000);
+  }
+  expect(concluded()).toHaveLength(1);
+});
+
 test('a failed list has a verdict of its own, is asked for again alone, and never reads as empty', async () => {
   const { send, open, answer, clock, heard, concluded, actor } = bench();
   send(start);

@@ -1,4 +1,13 @@
-import { absolute, add, compare, isZero, multiply, negate, subtract } from '../../../machines/decimal.ts';
+import {
+  absolute,
+  add,
+  compare,
+  isZero,
+  larger,
+  multiply,
+  negate,
+  subtract,
+} from '../../../machines/decimal.ts';
 import type { GateBook } from '../../../machines/gate.ts';
 import type { OrderTicket } from '../../../machines/order.ts';
 import type { Checker } from '../observation.ts';
@@ -55,13 +64,24 @@ export const limitsHold = (): Checker => {
   };
 };
 
-/** All open orders of the side, this one included: the gate has reserved it by now. */
+/**
+ * All open orders of the side, this one included: the gate has reserved it by now. An exit counts for what its parent has opened
+ * already, and of the exits of one parent only one fills.
+ */
 function openOf({ exposures }: GateBook, { account, instrument, side }: OrderTicket): string {
   let open = '0';
-  for (const exposure of Object.values(exposures)) {
-    if (exposure.contingent || exposure.side !== side) continue;
-    if (exposure.account === account && exposure.instrument === instrument)
-      open = add(open, exposure.remaining);
+  const exits: Record<string, string> = {};
+  for (const { parent, remaining, ...exposure } of Object.values(exposures)) {
+    if (exposure.account !== account || exposure.instrument !== instrument || exposure.side !== side)
+      continue;
+    if (parent === null) {
+      open = add(open, remaining);
+      continue;
+    }
+    const unopened = exposures[parent];
+    const opens = unopened && unopened.side !== side && unopened.instrument === instrument;
+    const beyond = opens ? subtract(remaining, unopened.remaining) : remaining;
+    exits[parent] = larger(exits[parent] ?? '0', beyond);
   }
-  return open;
+  return Object.values(exits).reduce(add, open);
 }

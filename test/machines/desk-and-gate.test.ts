@@ -1,0 +1,203 @@
+/** The desk and the gate together: what is judged is what is sent, and what is reserved is what may trade. */
+import { expect, test } from 'vitest';
+import { type ActorRefFrom, createActor, setup } from 'xstate';
+import { deskMachine } from '../../machines/desk.machine.ts';
+import type { DeskEvent, DeskReport } from '../../machines/desk.ts';
+import { type GateEvent, type GateReport, gateMachine } from '../../machines/gate.machine.ts';
+import type { GateLimits } from '../../machines/gate.ts';
+import type { OrderTicket } from '../../machines/order.ts';
+import type { BrokerFact } from '../../machines/tws.ts';
+import { stoppedClock } from './matrix.ts';
+import { at, executed, orderSeen, statusSeen, ticket } from './orders.ts';
+
+const none: GateLimits = {
+  maxOrderQuantity: '0',
+  maxOrderNotional: '0',
+  maxOpenOrders: 0,
+  maxOrdersPerSecond: 0,
+  priceCollarPercent: '0',
+  maxPositionNotional: '0',
+  maxDailyLoss: '0',
+};
+const market = { mark: { bid: 100, ask: 100, last: 100, close: 100, at }, multiplier: '1' };
+
+function bench(limits: Partial<GateLimits> = {}) {
+  const reports: (DeskReport | GateReport)[] = [];
+  let seq = 0;
+  const root = createActor(
+    setup({
+      types: { events: {} as DeskReport | GateReport | Extract<GateEvent, { type: 'gate.review' }> },
+      actors: { desk: deskMachine, gate: gateMachine },
+      actions: {
+        route: ({ event }) => {
+          reports.push(event as DeskReport);
+          if (/^gate\.(review|orderNoted|release)$/.test(event.type)) gate().send(event as GateEvent);
+          if (event.type === 'gate.reviewed') desk().send(event);
+          if (event.type === 'trading.changed')
+            desk().send({ type: 'desk.tradingChanged', isHalted: event.state === 'halted', at });
+          if (event.type === 'journal.commit') {
+            const seqs = event.records.map(() => ++seq);
+            desk().send({ type: 'journal.committed', requestId: event.requestId, seqs });
+          }
+        },
+      },
+    }).createMachine({
+      invoke: [
+        { src: 'desk', id: 'desk', input: { clientId: 1 } },
+        {
+          src: 'gate',
+          id: 'gate',
+          input: {
+            limits: { ...none, ...limits },
+            tradingMode: 'paper',
+            latched: { state: 'open', reasons: [] },
+          },
+        },
+      ],
+      on: { '*': { actions: 'route' } },
+    }),
+    { clock: stoppedClock },
+  ).start();
+  const desk = () => root.getSnapshot().children.desk as ActorRefFrom<typeof deskMachine>;
+  const gate = () => root.getSnapshot().children.gate as ActorRefFrom<typeof gateMachine>;
+  desk().send({ type: 'desk.open' });
+  const answered = () =>
+    reports.flatMap(({ ...each }) => {
+      if (each.type !== 'desk.answered') return [];
+      return ['reason' in each.answer && each.answer.reason ? each.answer.reason.code : each.answer.outcome];
+    });
+  return {
+    tell: (event: DeskEvent) => desk().send(event),
+    submit(...tickets: readonly OrderTicket[]) {
+      const submissions = tickets.map((each) => ({ ticket: each, ...market }));
+      desk().send({ type: 'order.submit', requestId: `r${reports.length}`, submissions, at });
+      for (const { clientOrderId } of tickets) {
+        const order = desk().getSnapshot().context.orders;
+        const orderId = Object.values(order)
+          .flatMap((bucket) => Object.values(bucket))
+          .find(({ order: each }) => each.clientOrderId === clientOrderId)?.order.orderId;
+        if (orderId)
+          desk().send({ type: 'dispatch.sent', clientOrderId, orderId, what: 'place', sessionId: 's', at });
+      }
+      return answered().at(-1);
+    },
+    modify(clientOrderId: string, change: Partial<OrderTicket>) {
+      const requestId = `m${reports.length}`;
+      desk().send({ type: 'order.modify', requestId, clientOrderId, change, ifVersion: null, market, at });
+      return answered().at(-1);
+    },
+    hold(quantity: string) {
+      const position = {
+        account: 'DU1234567',
+        instrument: 'AAPL',
+        contract: {},
+        quantity,
+        averageCost: null,
+        marketPrice: null,
+        unrealizedPnl: null,
+        realizedPnl: null,
+        confirmed: true,
+      };
+      gate().send({ type: 'gate.positionNoted', position });
+    },
+    reduce: () => gate().send({ type: 'gate.reduce', reason: { code: 'operator', message: '' }, at }),
+    halt: () => gate().send({ type: 'gate.halt', reason: { code: 'operator', message: '' }, at }),
+    reserved: () =>
+      Object.fromEntries(
+        Object.entries(gate().getSnapshot().context.exposures).map(([id, { remaining }]) => [id, remaining]),
+      ),
+    sent: () => reports.flatMap((each) => (each.type === 'tws.place' ? [each] : [])),
+  };
+}
+
+/** The broker's word on the n-th order of ours. */
+const works = (n: number, terms: Partial<OrderTicket>, orderRef = 'c-1'): BrokerFact => {
+  const seen = orderSeen('working', terms as never, String(699 + n)) as Extract<
+    BrokerFact,
+    { type: 'broker.orderSeen' }
+  >;
+  return { ...seen, ids: { ...seen.ids, orderId: n, orderRef } };
+};
+const noted = (orderId: number, code: number, disposition: 'refusal' | 'parentUnknown'): BrokerFact => ({
+  type: 'broker.orderNoted',
+  at,
+  orderId,
+  code,
+  message: 'refused',
+  disposition,
+});
+const sell = (changes: Partial<OrderTicket>) => ticket({ side: 'sell', limitPrice: '100', ...changes });
+
+test('a second change is judged on the terms that the first one left', () => {
+  const of = bench({ maxOrderNotional: '10000' });
+  of.submit(ticket({ quantity: '10', limitPrice: '100' }));
+  of.tell(works(1, { quantity: '10', limitPrice: '100' }));
+  expect(of.modify('c-1', { quantity: '90' })).toBe('requested');
+  of.tell(works(1, { quantity: '90', limitPrice: '100' }));
+  expect(of.modify('c-1', { limitPrice: '1000' })).toBe('order-notional');
+  expect(of.modify('c-1', { limitPrice: '101' })).toBe('requested');
+  expect(of.reserved()).toEqual({ 'c-1': '90' });
+});
+
+test('a change that makes an order smaller frees nothing before the broker agrees', () => {
+  const of = bench();
+  of.hold('100');
+  of.reduce();
+  expect(of.submit(sell({ quantity: '100' }))).toBe('created');
+  of.tell(works(1, { side: 'sell', quantity: '100', limitPrice: '100' }));
+  expect(of.modify('c-1', { quantity: '10' })).toBe('requested');
+  expect(of.reserved()).toEqual({ 'c-1': '100' });
+  expect(of.submit(sell({ clientOrderId: 'c-2', quantity: '90' }))).toBe('not-reducing');
+  of.tell(works(1, { side: 'sell', quantity: '10', limitPrice: '100' }));
+  expect(of.reserved()).toEqual({ 'c-1': '10' });
+  expect(of.submit(sell({ clientOrderId: 'c-3', quantity: '90' }))).toBe('created');
+});
+
+test('an exit counts for nothing only while its parent has yet to open what it closes', () => {
+  const of = bench({ maxPositionNotional: '10000' });
+  const exit = (changes: Partial<OrderTicket>) => sell({ parentClientOrderId: 'c-1', ...changes });
+  const entry = ticket({ quantity: '100', limitPrice: '100' });
+  const takeProfit = exit({ clientOrderId: 'c-1.tp', quantity: '100', limitPrice: '110' });
+  const stopLoss = exit({ clientOrderId: 'c-1.sl', quantity: '100', limitPrice: '90' });
+  expect(of.submit(entry, takeProfit, stopLoss)).toBe('created');
+  of.tell(works(1, { quantity: '100', limitPrice: '100' }));
+  of.tell(works(2, { side: 'sell', quantity: '100', limitPrice: '110' }, 'c-1.tp'));
+  of.tell(works(3, { side: 'sell', quantity: '100', limitPrice: '90' }, 'c-1.sl'));
+  // Of another side, of another instrument, and larger than what is opened: orders like any other.
+  const strangers = [
+    ticket({ clientOrderId: 'x-1', quantity: '1000', limitPrice: '100', parentClientOrderId: 'c-1' }),
+    exit({ clientOrderId: 'x-2', instrument: 'MSFT', quantity: '1000' }),
+    exit({ clientOrderId: 'x-3', quantity: '1000' }),
+  ];
+  for (const stranger of strangers) expect(of.submit(stranger)).toBe('position-notional');
+  const fill = executed('x.01', '100', '100') as Extract<BrokerFact, { type: 'broker.executed' }>;
+  of.tell({ ...fill, ids: { ...fill.ids, orderId: 1 } });
+  of.hold('100');
+  of.reduce();
+  // One of the two exits closes all: there is nothing left for another, and each of them may still be moved.
+  expect(of.submit(sell({ clientOrderId: 'c-2', quantity: '100' }))).toBe('not-reducing');
+  expect(of.modify('c-1.tp', { limitPrice: '109' })).toBe('requested');
+});
+
+test('who names a parent that is gone is judged like anybody', () => {
+  const of = bench({ maxPositionNotional: '10000' });
+  of.submit(ticket({ quantity: '10', limitPrice: '100' }));
+  of.tell(works(1, { quantity: '10', limitPrice: '100' }));
+  const gone = statusSeen('cancelled') as Extract<BrokerFact, { type: 'broker.statusSeen' }>;
+  of.tell({ ...gone, ids: { orderId: 1, clientId: 1, permId: '700' } as never });
+  const child = { clientOrderId: 'c-2', quantity: '100000', limitPrice: '100', parentClientOrderId: 'c-1' };
+  expect(of.submit(ticket(child))).toBe('position-notional');
+});
+
+test('no change leaves after a halt, and none is sent once more', () => {
+  const of = bench();
+  of.submit(ticket({ quantity: '10', limitPrice: '100' }));
+  of.tell(works(1, { quantity: '10', limitPrice: '100' }));
+  of.submit(sell({ clientOrderId: 'c-2', parentClientOrderId: 'c-1', quantity: '10', limitPrice: '200' }));
+  of.tell(works(2, { side: 'sell', quantity: '10', limitPrice: '200' }, 'c-2'));
+  expect(of.modify('c-2', { limitPrice: '190' })).toBe('requested');
+  of.halt();
+  const before = of.sent().length;
+  of.tell(noted(2, 135, 'parentUnknown'));
+  expect(of.sent()).toHaveLength(before);
+});
