@@ -4,6 +4,7 @@ import type { Quote, RequestFailure } from '../../machines/market.ts';
 import type { Reason } from '../../machines/order.ts';
 import { type NamedContract, readInstrument } from './instrument-input.ts';
 import type { HttpOptions, MarketPort } from './options.ts';
+import { plain } from './order-schema.ts';
 import { listOf, pageOf, pageQuery, pageRequest } from './pages.ts';
 import { ProblemError, problem } from './problems.ts';
 import { type Server, valid } from './routing.ts';
@@ -17,7 +18,7 @@ const Instrument = Type.String({
 });
 const ContractsQuery = Type.Object({ instrument: Instrument, ...pageQuery }, closed);
 const SearchQuery = Type.Object(
-  { pattern: Type.String({ minLength: 1, maxLength: 64 }), ...pageQuery },
+  { pattern: Type.String({ ...plain, minLength: 1, maxLength: 64 }), ...pageQuery },
   closed,
 );
 const InstrumentPath = Type.Object({ instrument: Instrument }, closed);

@@ -16,12 +16,15 @@ export const DecimalInput = Type.Unsafe<string | number>({
   description: 'A decimal as text ("187.20") or number.',
 });
 
+/** Text for the wire of TWS, on which control characters end a field. */
+export const plain = { pattern: '^[^\\x00-\\x1f\\x7f]*$' } as const;
+
 const ComboLeg = Type.Object(
   {
     conId: Type.Integer({ minimum: 1 }),
     ratio: Type.Integer({ minimum: 1 }),
     action: Type.Enum(['BUY', 'SELL']),
-    exchange: Type.String({ minLength: 1, maxLength: 16 }),
+    exchange: Type.String({ ...plain, minLength: 1, maxLength: 16 }),
   },
   closed,
 );
@@ -30,17 +33,17 @@ const ComboLeg = Type.Object(
 export const ContractInput = Type.Object(
   {
     conId: Type.Optional(Type.Integer({ minimum: 1 })),
-    symbol: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+    symbol: Type.Optional(Type.String({ ...plain, minLength: 1, maxLength: 32 })),
     secType: Type.Optional(Type.String({ pattern: '^[A-Z]{2,8}$' })),
     exchange: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9.]{1,16}$' })),
     currency: Type.Optional(Type.String({ pattern: '^[A-Z]{3}$' })),
     lastTradeDateOrContractMonth: Type.Optional(Type.String({ pattern: '^\\d{6}(\\d{2})?$' })),
     strike: Type.Optional(Type.Number({ minimum: 0 })),
     right: Type.Optional(Type.Enum(['C', 'P'])),
-    multiplier: Type.Optional(Type.String({ maxLength: 16 })),
-    localSymbol: Type.Optional(Type.String({ minLength: 1, maxLength: 48 })),
-    primaryExch: Type.Optional(Type.String({ maxLength: 16 })),
-    tradingClass: Type.Optional(Type.String({ maxLength: 16 })),
+    multiplier: Type.Optional(Type.String({ ...plain, maxLength: 16 })),
+    localSymbol: Type.Optional(Type.String({ ...plain, minLength: 1, maxLength: 48 })),
+    primaryExch: Type.Optional(Type.String({ ...plain, maxLength: 16 })),
+    tradingClass: Type.Optional(Type.String({ ...plain, maxLength: 16 })),
     comboLegs: Type.Optional(Type.Array(ComboLeg, { minItems: 2, maxItems: 6 })),
   },
   { ...closed, description: "A contract in TWS's own field names." },
@@ -65,7 +68,7 @@ const fieldKinds = {
   boolean: Type.Boolean(),
   integer: Type.Integer(),
   number: Type.Number(),
-  text: Type.String({ maxLength: 64 }),
+  text: Type.String({ ...plain, maxLength: 64 }),
 } as const;
 
 /** How a client names itself: its lease covers its own orders. */
@@ -115,7 +118,14 @@ export const OrderInput = Type.Object(
       Type.Object(
         {
           strategy: Type.String({ pattern: '^[A-Za-z0-9]{1,32}$' }),
-          params: Type.Record(Type.String(), Type.String({ maxLength: 64 }), { maxProperties: 32 }),
+          params: Type.Record(
+            Type.String({ pattern: '^[A-Za-z0-9_.-]{1,32}$' }),
+            Type.String({ ...plain, maxLength: 64 }),
+            {
+              ...closed,
+              maxProperties: 32,
+            },
+          ),
         },
         closed,
       ),

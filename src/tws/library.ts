@@ -10,6 +10,7 @@ import { createFrameSplitter, frameText, messageIdOf } from './frames.ts';
 interface Insides {
   readonly controller: {
     resume(): void;
+    sendMsg(...tokens: unknown[]): void;
     readonly socket: { readonly client?: Socket; onMessage(text: string): void };
     readonly decoder: { dataQueue: unknown[]; emitQueue: unknown[] };
     readonly commands: { _processing: boolean; _commands: unknown[]; _commandsCurrent: unknown[] };
@@ -64,6 +65,7 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
   const socket = controller.socket.client;
   if (
     !socket ||
+    typeof controller.sendMsg !== 'function' ||
     typeof controller.socket.onMessage !== 'function' ||
     !Array.isArray(controller.decoder.dataQueue) ||
     typeof controller.commands._processing !== 'boolean'
@@ -71,6 +73,12 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
     socket?.destroy();
     throw new Error('this version of @stoqey/ib is built differently inside than src/tws/library.ts knows');
   }
+
+  const sendMsg = controller.sendMsg.bind(controller);
+  controller.sendMsg = (...tokens) => {
+    refuseControls(tokens);
+    sendMsg(...tokens);
+  };
 
   let readAt = now();
   let writes = 0;
@@ -199,4 +207,17 @@ export function openConnection(options: ConnectionOptions, events: ConnectionEve
     complain: undecodable,
     close,
   };
+}
+
+/** NUL ends a field on the wire: what follows it in a text would be read as other fields, of another order. */
+function refuseControls(tokens: readonly unknown[]): void {
+  for (const token of tokens) {
+    if (Array.isArray(token)) refuseControls(token);
+    if (typeof token !== 'string') continue;
+    for (let n = 0; n < token.length; n += 1) {
+      const code = token.charCodeAt(n);
+      if (code < 32 || code === 127)
+        throw new Error(`${JSON.stringify(token.slice(0, 40))} holds a control character: leave it out`);
+    }
+  }
 }

@@ -97,6 +97,26 @@ describe('what is refused, and where', () => {
     ['an instrument that is a number', { instrument: 265598 }, ['/instrument']],
     ['an unknown contract field', { instrument: { symbol: 'AAPL', ticker: 'x' } }, ['/instrument/ticker']],
     ['a contract that names nothing', { instrument: { secType: 'STK' } }, ['/instrument']],
+    ['a symbol that ends a field', { instrument: { symbol: 'AAPL\0STK' } }, ['/instrument/symbol']],
+    ['a short form that ends a field', { instrument: 'AAPL\0' }, ['/instrument']],
+    [
+      'a contract that would be other fields',
+      {
+        instrument: {
+          symbol: 'AAPL',
+          localSymbol: 'AAPL\0\0SELL\x009000',
+          tradingClass: '\0',
+          multiplier: '\n',
+        },
+      },
+      ['/instrument/multiplier', '/instrument/localSymbol', '/instrument/tradingClass'],
+    ],
+    ['a text of TWS that ends a field', { tws: { modelCode: 'x\0' } }, ['/tws/modelCode']],
+    [
+      'a parameter that ends a field',
+      { algo: { strategy: 'Vwap', params: { maxPctVol: '0.1\0' } } },
+      ['/algo/params/maxPctVol'],
+    ],
     ['an option of no expiry', { instrument: { secType: 'OPT', symbol: 'AAPL' } }, ['/instrument']],
     [
       'a combination without legs',

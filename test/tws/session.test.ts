@@ -122,6 +122,21 @@ test('a socket that goes silent is found by the heartbeat, and a new session is 
   expect(link.all('dispatch.sent')).toHaveLength(1);
 });
 
+test('text that would be other fields of a message never reaches the wire, and the session lives on', async () => {
+  const peer = await peerOf();
+  const link = linkTo(peer);
+  link.send({ type: 'tws.connect' });
+  await link.hears('tws.ready');
+  const { ticket, ...order } = place(101);
+  const contract = { ...ticket.contract, localSymbol: 'AAPL\0\0\0\0SELL\x009000\0MKT' };
+  link.send({ ...order, ticket: { ...ticket, contract } });
+  expect(await link.hears('dispatch.withheld')).toMatchObject({
+    reason: expect.stringContaining('control character'),
+  });
+  link.send(place(102));
+  expect(await link.hears('dispatch.sent')).toMatchObject({ orderId: 102 });
+});
+
 test('a port that accepts while nothing speaks behind it is not a gateway', async () => {
   const peer = await peerOf({ greet: false });
   const link = linkTo(peer, { delays: { greetingDeadline: 200 } });
