@@ -245,7 +245,8 @@ function judgeGates(facts: HealthFacts): HealthReport['gates'] {
   const gate = rowOf(facts, 'gate');
   const isGuarded = !isMissingOrDead(gate) && !isMissingOrDead(rowOf(facts, 'desk'));
   const isHalted = gate?.tags.includes('halted') ?? true;
-  const trading = ready && live && tradable && isReconciled(facts) && isGuarded && !isHalted;
+  const isOpen = isGuarded && !isHalted && !isReadOnly(facts);
+  const trading = ready && live && tradable && isReconciled(facts) && isOpen;
   return { live, started, ready, trading };
 }
 
@@ -361,32 +362,16 @@ function judgeTrading(facts: HealthFacts): Finding {
     draining: isDraining(facts),
   };
   const complaints: Complaint[] = [];
-  if (isMissingOrDead(row)) {
-    complaints.push({
-      status: 'fail',
-      code: 'gate-down',
-      detail: 'the risk gate is not running',
-      shutsTrading: true,
-    });
-  } else if (has('halted') || has('reducing')) {
-    const code = has('halted') ? 'halted' : 'reducing';
-    const detail = has('halted') ? 'trading is halted' : 'only orders that reduce a position are taken';
-    complaints.push({
-      status: 'warn',
-      code,
-      detail,
-      shutsTrading: has('halted'),
-      ...(row ? { sinceAtLeast: row.since } : {}),
-    });
-  }
-  if (isDraining(facts)) {
-    complaints.push({
-      status: 'warn',
-      code: 'draining',
-      detail: 'the runtime is shutting down',
-      shutsTrading: true,
-    });
-  }
+  const complain = (code: string, detail: string, more: Partial<Complaint> = {}): void => {
+    complaints.push({ status: 'warn', code, detail, shutsTrading: true, ...more });
+  };
+  const since = row ? { since: row.since } : {};
+  if (isMissingOrDead(row)) complain('gate-down', 'the risk gate is not running', { status: 'fail' });
+  else if (has('halted')) complain('halted', 'trading is halted', since);
+  else if (has('reducing'))
+    complain('reducing', 'only orders that reduce a position are taken', { ...since, shutsTrading: false });
+  if (isReadOnly(facts)) complain('read-only', 'TRADING_MODE=off: no order is taken');
+  if (isDraining(facts)) complain('draining', 'the runtime is shutting down');
   return { complaints, figures, ...(complaints.length === 0 && row ? { since: row.since } : {}) };
 }
 
@@ -533,6 +518,10 @@ function isTradable(facts: HealthFacts): boolean {
 }
 
 /** The supervisor says so, and the lists are those of this session: an earlier one proves nothing about it. */
+function isReadOnly(facts: HealthFacts): boolean {
+  return rowOf(facts, 'runtime')?.tags.includes('readOnly') ?? false;
+}
+
 function isReconciled(facts: HealthFacts): boolean {
   const { sessionId } = facts.reconciliation;
   return (

@@ -44,7 +44,7 @@ export const runtimeMachine = setup({
     input: {} as RuntimeInput,
     events: {} as RuntimeEvent,
     emitted: {} as RuntimeEmitted,
-    tags: {} as 'started' | 'reconciled' | 'trading' | 'draining' | 'disabled' | 'failed',
+    tags: {} as 'started' | 'reconciled' | 'trading' | 'draining' | 'disabled' | 'failed' | 'readOnly',
     children: {} as {
       tws: 'tws';
       desk: 'desk';
@@ -541,6 +541,7 @@ export const runtimeMachine = setup({
                 open: { description: 'orders may be placed', tags: 'trading', entry: 'openDesk' },
                 readOnly: {
                   description: 'TRADING_MODE=off: no orders',
+                  tags: 'readOnly',
                   entry: { type: 'shutDesk', params: { code: 'read-only', canCancel: true } },
                 },
                 unrecorded: {

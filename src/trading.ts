@@ -2,6 +2,7 @@
 import { isPositive, isZero, toDecimal } from '../machines/decimal.ts';
 import type { DeskAnswer, Submission } from '../machines/desk.ts';
 import { isClosed } from '../machines/evidence.ts';
+import type { GateVerdict } from '../machines/gate.machine.ts';
 import { type Absence, referencePrice, unpricedLimits } from '../machines/gate.ts';
 import { ticketOf } from '../machines/identity.ts';
 import type { Contract } from '../machines/instrument.ts';
@@ -382,30 +383,27 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     },
 
     async preview(request): Promise<PreviewOutcome> {
-      const [ticket] = ticketsOf(request, accountFor(request));
+      const tickets = ticketsOf(request, accountFor(request));
+      const [ticket] = tickets;
       const desk = runtime.child('desk').getSnapshot().context;
       if (!ticket) return nobody();
-      if (desk.shut && !desk.shut.canCancel) return unavailable(desk.shut.reason);
+      if (desk.shut) return unavailable(desk.shut.reason);
       const market = await marketOf(ticket.contract, ticket.instrument, false);
       const verdict = runtime.review({
         type: 'gate.review',
         requestId: runtime.nextRequestId(),
-        questions: [{ ticket, ...market }],
+        questions: tickets.map((each) => ({ ticket: each, ...market })),
         replaces: null,
         preview: true,
         at: now(),
       });
-      const unapplied = unpriced(ticket, market);
-      const gate = {
-        approved: verdict.verdict === 'approved',
-        reasons:
-          verdict.verdict === 'denied'
-            ? verdict.reasons
-            : verdict.verdict === 'unavailable'
-              ? [verdict.reason]
-              : [],
-        ...(unapplied.length === 0 ? {} : { unapplied }),
-      };
+      const unapplied = [...new Set(tickets.flatMap((each) => unpriced(each, market)))];
+      const reasons = reasonsOf(verdict);
+      const approved = verdict.verdict === 'approved';
+      const gate = { approved, reasons, ...(unapplied.length === 0 ? {} : { unapplied }) };
+      // Nothing of an account that is not ours to trade reaches the wire, a question neither.
+      const foreign = reasons.find(({ code }) => foreignAccount.has(code));
+      if (foreign) return { outcome: 'rejected', reason: foreign, gate };
       const orderId = runtime.child('desk').getSnapshot().context.nextOrderId;
       runtime.send({ type: 'desk.raiseOrderId', orderId: orderId + 1 });
       const preview = await runtime.gateway.preview({ ...ticket, transmit: true }, orderId);
@@ -468,6 +466,13 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       return fates;
     },
   };
+}
+
+const foreignAccount: ReadonlySet<string> = new Set(['account-not-paper', 'account-unknown']);
+
+function reasonsOf(verdict: GateVerdict): readonly Reason[] {
+  if (verdict.verdict === 'approved') return [];
+  return verdict.verdict === 'denied' ? verdict.reasons : [verdict.reason];
 }
 
 /** The tickets of one request: the order itself, and the exits of its bracket as children that TWS links to it. */

@@ -473,3 +473,44 @@ test('a client cannot move its own limits by what it says of a contract', async 
       expect([refused.status, refused.body.code]).toEqual([422, code]);
     }
 });
+
+test('a preview judges all that would be sent, and asks nothing about an account that is not ours to trade', async () => {
+  const preview = (body: object) => whole.call('POST', '/v1/orders/preview', body);
+  const order = { instrument: 'AAPL', side: 'buy', quantity: '5', type: 'limit', limitPrice: '1.00' };
+  const quiet = wire('placeOrder').length;
+  const ask = await price('ask');
+  const bracket = { takeProfit: { limitPrice: String(Math.round(ask / 2)) }, stopLoss: { stopPrice: '0.5' } };
+  expect(await preview({ ...order, bracket })).toMatchObject({
+    status: 200,
+    body: { gate: { approved: false, reasons: [{ code: 'price-collar' }] } },
+  });
+  expect(wire('placeOrder')).toHaveLength(quiet + 1);
+  for (const [account, code] of [
+    ['U7654321', 'account-unknown'],
+    ['DU9999999', 'account-unknown'],
+  ])
+    expect(await preview({ ...order, account })).toMatchObject({
+      status: 200,
+      body: { accepted: false, reason: { code }, preview: null, gate: { approved: false } },
+    });
+  expect(wire('placeOrder')).toHaveLength(quiet + 1);
+});
+
+test('a runtime that only reads says so, and asks the broker nothing that has the form of an order', async () => {
+  const reading = await startWhole({ environment: { TRADING_MODE: 'off' } });
+  try {
+    const health = await eventually(
+      () => reading.call('GET', '/health/detailed'),
+      ({ body }) => body.reasons.some(({ code }: { code: string }) => code === 'read-only'),
+    );
+    expect(health.body.gates).toMatchObject({ ready: true, trading: false });
+    expect((await reading.call('GET', '/health/ready?gate=trading')).status).toBe(503);
+    const refused = { status: 503, body: { code: 'trading-unavailable', reason: 'read-only' } };
+    expect(await reading.place({ clientOrderId: 'r-1' }, '')).toMatchObject(refused);
+    const order = { instrument: 'AAPL', side: 'buy', quantity: '5', type: 'limit', limitPrice: '1.00' };
+    expect(await reading.call('POST', '/v1/orders/preview', order)).toMatchObject(refused);
+    expect(reading.simulator.received({ message: 'placeOrder' })).toEqual([]);
+  } finally {
+    await reading.stop();
+  }
+});

@@ -128,6 +128,7 @@ export async function startWhole({
       folder.remove();
     },
   };
+  if (config.tradingMode === 'off') return whole;
   await whole.untilTrading().catch(async (error: unknown) => {
     await whole.stop();
     throw error;
