@@ -293,12 +293,12 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     return outcomeOf(clientOrderId, answer);
   }
 
-  function openOrders(): Order[] {
+  function openOrders({ ofOthers = false } = {}): Order[] {
     const { orders } = runtime.child('desk').getSnapshot().context;
     return Object.values(orders)
       .flatMap((bucket) => Object.keys(bucket))
       .flatMap((id) => runtime.order(id) ?? [])
-      .filter((order) => order.origin === 'api' && !isClosed(order));
+      .filter((order) => (order.origin !== 'api') === ofOthers && !isClosed(order));
   }
 
   /** Demands that they go: what cannot be cancelled now is asked for until it has closed, also after a restart. */
@@ -320,7 +320,9 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     for (const { clientOrderId } of openOrders()) {
       const { outcome } = await cancel(clientOrderId);
       const order = runtime.order(clientOrderId);
-      if (order) fates.push({ clientOrderId, fate: outcome, order });
+      // Asked for before, and not gone yet.
+      const fate = outcome === 'settled' ? 'requested' : outcome;
+      if (order) fates.push({ clientOrderId, fate, order });
     }
     return fates;
   }
@@ -460,10 +462,15 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       const doomed = openOrders();
       const fates = await cancelAll();
       withdraw(doomed, 'kill');
-      // Whatever we do not know of must go as well.
+      // Whatever we do not know of must go as well. What becomes of others' orders only the lists tell.
+      const others = openOrders({ ofOthers: true });
       runtime.send({ type: 'tws.cancelAll' });
+      runtime.send({ type: 'evidence.wanted', why: 'everything was cancelled' });
       await latched;
-      return fates;
+      return [
+        ...fates,
+        ...others.map((order) => ({ clientOrderId: order.clientOrderId, fate: 'requested' as const, order })),
+      ];
     },
   };
 }

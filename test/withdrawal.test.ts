@@ -160,6 +160,27 @@ test('the kill switch is remembered while the gateway is away: everything goes w
   expect(at.simulator.exchange.openOrders()).toEqual([]);
 });
 
+test('the kill switch names the orders of others that it cancels, and looks what became of them', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'a' });
+  const { exchange } = at.simulator;
+  const [ours] = exchange.openOrders();
+  if (!ours) throw new Error('our order is in the book');
+  exchange.place({ ...ours.request, clientId: 9, orderId: 1, orderRef: 'theirs' });
+  const listed = () => at.call('GET', '/v1/orders');
+  const { body } = await eventually(listed, ({ body: { orders } }) => orders.length === 2, 40_000);
+  const theirs = body.orders.find(({ origin }: { origin: string }) => origin === 'external').clientOrderId;
+  const killed = await at.call('POST', '/v1/kill', {});
+  expect(killed.body.orders).toMatchObject([
+    { clientOrderId: 'a', fate: 'requested' },
+    { clientOrderId: theirs, fate: 'requested' },
+  ]);
+  const again = await at.call('DELETE', '/v1/orders');
+  for (const { fate } of again.body.orders) expect(fate).toBe('requested');
+  // Sooner than the next lists would come by themselves.
+  await at.order(theirs, ({ state }) => state === 'cancelled', 5_000);
+});
+
 test('an order that the lists lack stays called missing while it is called back, calmly, until a person settles it', async () => {
   const clock = movableClock(Date.parse('2026-08-13T16:24:00-04:00'));
   const at = await startWhole({ now: clock.now, simulator: { clock } });

@@ -40,6 +40,8 @@ const priceRules: Readonly<
 
 /** The children of a bracket are called `<id>.tp` and `<id>.sl`. */
 const maxBracketIdLength = 29;
+/** significant ones, of a double */
+const maxDigits = 15;
 const maxDecimalLength = 32;
 const timestamp = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 
@@ -72,7 +74,7 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
       type: input.type,
       ...prices,
       timeInForce,
-      ...(input.goodTillDate !== undefined && { goodTillDate: input.goodTillDate }),
+      ...(input.goodTillDate !== undefined && { goodTillDate: inUtc(input.goodTillDate) }),
       ...(input.outsideRegularHours !== undefined && { outsideRegularHours: input.outsideRegularHours }),
       ...(input.account !== undefined && { account: input.account }),
       ...(input.client !== undefined && { client: input.client }),
@@ -117,7 +119,7 @@ export function readChange(
       ...(quantity !== null && { quantity }),
       ...prices,
       ...(input.timeInForce !== undefined && { timeInForce: input.timeInForce }),
-      ...(input.goodTillDate !== undefined && { goodTillDate: input.goodTillDate }),
+      ...(input.goodTillDate !== undefined && { goodTillDate: inUtc(input.goodTillDate) }),
       ...(input.outsideRegularHours !== undefined && { outsideRegularHours: input.outsideRegularHours }),
     },
   };
@@ -213,6 +215,10 @@ function checkGoodTill(
   }
 }
 
+/** The same moment; one in UTC is kept as it was written. */
+const inUtc = (date: string): string =>
+  /z$/i.test(date) ? date : new Date(date).toISOString().replace('.000Z', 'Z');
+
 function readBracket(
   input: OrderInput,
   readPrice: typeof readDecimal,
@@ -249,7 +255,12 @@ function readBracket(
 function readDecimal(value: string | number, pointer: string, errors: FieldProblem[]): Decimal {
   const decimal = toDecimal(value);
   // an exponent can hide a thousand digits
-  if (decimal !== null && decimal.length <= maxDecimalLength) return decimal;
+  if (decimal !== null && decimal.length <= maxDecimalLength) {
+    const digits = decimal.replace(/[-.]/g, '').replace(/^0+|0+$/g, '').length;
+    if (digits <= maxDigits) return decimal;
+    errors.push({ pointer, detail: `has ${digits} digits: TWS keeps ${maxDigits} of them` });
+    return '0';
+  }
   errors.push({
     pointer,
     detail: `"${String(value).slice(0, 40)}" is not a decimal number such as "187.20"`,

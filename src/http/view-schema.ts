@@ -78,7 +78,7 @@ export const OrderView = Type.Object({
 
 export const FateView = Type.Object({
   clientOrderId: Type.String(),
-  fate: Type.String({ description: 'requested, settled, closed, unavailable, ...' }),
+  fate: Type.String({ description: 'requested, closed, unavailable, ...' }),
   order: OrderView,
 });
 

@@ -68,6 +68,13 @@ describe('what is read', () => {
   });
 });
 
+it('a time with an offset is the same moment in UTC', () => {
+  const read = (goodTillDate: string) =>
+    readOrder({ ...limit, timeInForce: 'gtd', goodTillDate }).value?.goodTillDate;
+  expect(read('2026-12-18T10:00:00+02:00')).toBe('2026-12-18T08:00:00Z');
+  expect(read('2026-12-18T08:00:00.500Z')).toBe('2026-12-18T08:00:00.500Z');
+});
+
 describe('what is refused, and where', () => {
   it.each<[string, object, string[]]>([
     ['an unknown field', { colour: 'red' }, ['/colour']],
@@ -79,6 +86,7 @@ describe('what is refused, and where', () => {
     ['a quantity that is no number', { quantity: 'ten' }, ['/quantity']],
     ['a quantity that is no text', { quantity: true }, ['/quantity']],
     ['a limit of nothing on a stock', { limitPrice: 0 }, ['/limitPrice']],
+    ['a quantity with more digits than TWS keeps', { quantity: '1.0000000000000001' }, ['/quantity']],
     ['an endless price', { limitPrice: '1e999' }, ['/limitPrice']],
     ['a limit without its price', { limitPrice: undefined, type: 'limit' }, ['/limitPrice']],
     ['a market order with a price', { type: 'market' }, ['/limitPrice']],
