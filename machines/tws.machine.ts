@@ -108,6 +108,9 @@ export const twsMachine = setup({
   guards: {
     isIntroduced: ({ context }) => context.accounts.length > 0 && context.orderId !== null,
     isSevered: ({ context }) => context.severedSince !== null,
+    /** a new session tells of every farm anew */
+    isFarmNews: ({ context, event }) =>
+      event.type === 'farm.changed' && withFarm(context.farms, event.farm) !== context.farms,
     isImpaired: ({ context }) => hasBrokenFarm(context.farms),
     isWhole: ({ context }) => !hasBrokenFarm(context.farms),
     isTurnedAway: ({ context, event }) =>
@@ -388,7 +391,10 @@ export const twsMachine = setup({
         'session.undecodable': { actions: ['noteTime', 'noteUndecodable', 'reportUndecodable'] },
         'session.orderIdGranted': { actions: ['noteTime', 'noteOrderId', 'reportOrderId'] },
         'session.accountsListed': { actions: ['noteTime', 'noteAccounts'] },
-        'farm.changed': { actions: ['noteTime', 'noteFarm', 'reportFarm'] },
+        'farm.changed': [
+          { guard: 'isFarmNews', actions: ['noteTime', 'noteFarm', 'reportFarm'] },
+          { actions: 'noteTime' },
+        ],
         'link.severed': { actions: ['noteTime', 'noteSevered'] },
         'link.restored': { actions: ['noteTime', 'noteRestored'] },
         'tws.disconnect': {

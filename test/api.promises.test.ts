@@ -74,6 +74,11 @@ const promises: Promises = {
         faults.upstreamLost();
         await eventually(gate, (status) => status === 503);
         await refusal('severed');
+        // What nobody could answer is not waited for.
+        const questions = ['/v1/contracts?instrument=MSFT', '/v1/contracts/search?pattern=MS'];
+        for (const path of questions)
+          expect(await get(path)).toMatchObject({ status: 503, body: { reason: 'severed' } });
+        expect(await bars(whole, 'MSFT')).toMatchObject({ status: 503, body: { reason: 'severed' } });
         const end = faults.hold({ messages: [message] });
         faults.upstreamBack(code);
         // Clients are shown lists when they have been weighed; until then only the asking actor knows.

@@ -235,7 +235,8 @@ function readBracket(
       detail: `at most ${maxBracketIdLength} characters with a bracket: its orders are called <clientOrderId>.tp and .sl`,
     });
   }
-  return {
+  const before = errors.length;
+  const exits = {
     ...(takeProfit && {
       takeProfit: {
         limitPrice: readPrice(takeProfit.limitPrice, '/bracket/takeProfit/limitPrice', errors),
@@ -250,6 +251,15 @@ function readBracket(
       },
     }),
   };
+  if (exits.takeProfit && exits.stopLoss && errors.length === before) {
+    const rank = compare(exits.stopLoss.stopPrice, exits.takeProfit.limitPrice);
+    const isBuy = input.side === 'buy';
+    if (rank === 0 || isBuy === rank > 0) {
+      const detail = `the stop of a ${input.side} stands ${isBuy ? 'below' : 'above'} its take-profit, not at ${exits.stopLoss.stopPrice} with ${exits.takeProfit.limitPrice}`;
+      errors.push({ pointer: '/bracket/stopLoss/stopPrice', detail });
+    }
+  }
+  return exits;
 }
 
 function readDecimal(value: string | number, pointer: string, errors: FieldProblem[]): Decimal {

@@ -138,6 +138,10 @@ const figureTags = 'NetLiquidation,TotalCashValue,$LEDGER:ALL';
 
 const noFigures: LaneFigures = { sent: 0, waiting: 0, longestWaitMs: 0, totalWaitMs: 0 };
 
+const severed: RequestFailure = {
+  failed: { code: 'severed', message: 'the gateway has no link to IB' },
+};
+
 export function createGateway(options: GatewayOptions): Gateway {
   const { log } = options;
   const timeoutMs = options.requestTimeoutMs ?? 10_000;
@@ -183,10 +187,13 @@ export function createGateway(options: GatewayOptions): Gateway {
   let executionsAnswer: Promise<Snapshot<Executed>> | null = null;
   let accountAnswer: Promise<Snapshot<AccountValue>> | null = null;
 
+  /** the gateway has said that it has no link to IB: nobody would answer */
+  let isSevered = false;
   const current = (): Wire | null => (wire?.isOpen ? wire : null);
 
   const listeners: SessionListeners = {
     attached(attached) {
+      isSevered = false;
       wire = attached;
       sessions += 1;
       lines.attach(attached);
@@ -325,7 +332,11 @@ export function createGateway(options: GatewayOptions): Gateway {
           listeners,
           plausibility,
         },
-        sendBack,
+        (event) => {
+          if (event.type === 'link.severed') isSevered = true;
+          if (event.type === 'link.restored') isSevered = false;
+          sendBack(event);
+        },
       );
       receive((command) => session.command(command));
       return () => session.end('session-ended');
@@ -360,6 +371,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     contractDetails: async (contract) => {
       const asked = current();
       if (!asked) return notConnected;
+      if (isSevered) return severed;
       return details.ask(asked, {
         lane: 'data',
         timeoutMs,
@@ -369,6 +381,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     search: async (pattern) => {
       const asked = current();
       if (!asked) return notConnected;
+      if (isSevered) return severed;
       return matches.ask(asked, {
         lane: 'data',
         timeoutMs,
@@ -378,6 +391,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     bars: async (contract, query) => {
       const asked = current();
       if (!asked) return notConnected;
+      if (isSevered) return severed;
       return bars.ask(asked, {
         lane: 'data',
         timeoutMs: timeoutMs * 3,
@@ -410,6 +424,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     preview: async (ticket, orderId) => {
       const asked = current();
       if (!asked) return notConnected;
+      if (isSevered) return severed;
       const contract = toIbContract(ticket.contract);
       const order = toIbOrder({ ...ticket, transmit: true }, 0, true);
       return previews.ask(asked, orderId, timeoutMs, (api) => api.placeOrder(orderId, contract, order));

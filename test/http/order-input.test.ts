@@ -131,6 +131,16 @@ describe('what is refused, and where', () => {
       { instrument: { secType: 'BAG', symbol: 'AAPL' } },
       ['/instrument/comboLegs'],
     ],
+    [
+      'exits that stand the wrong way round',
+      { bracket: { takeProfit: { limitPrice: '180' }, stopLoss: { stopPrice: '190' } } },
+      ['/bracket/stopLoss/stopPrice'],
+    ],
+    [
+      'exits of a sell that stand the wrong way round',
+      { side: 'sell', bracket: { takeProfit: { limitPrice: '190' }, stopLoss: { stopPrice: '180' } } },
+      ['/bracket/stopLoss/stopPrice'],
+    ],
     ['an empty bracket', { bracket: {} }, ['/bracket']],
     ['a bracket without price', { bracket: { takeProfit: {} } }, ['/bracket/takeProfit/limitPrice']],
     ['a bracket price', { bracket: { stopLoss: { stopPrice: 'low' } } }, ['/bracket/stopLoss/stopPrice']],

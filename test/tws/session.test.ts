@@ -276,12 +276,14 @@ test('farms that flap never touch the socket', async () => {
   for (const farm of ['usfarm', 'eufarm', 'cashfarm']) {
     peer.last.send(4, 2, -1, 2119, `Market data farm is connecting:${farm}`, '');
   }
-  await link.hears('tws.farmChanged', 40 * 6);
+  // No change, and so not told; another farm is, after them.
+  peer.last.send(4, 2, -1, 2106, 'HMDS data farm connection is OK:ushmds', '');
+  expect(await link.hears('tws.farmChanged', 40 * 6 - 2)).toMatchObject({ farm: { name: 'ushmds' } });
   expect(link.hasTag('degraded')).toBe(true);
   for (const farm of ['usfarm', 'eufarm', 'cashfarm']) {
     peer.last.send(4, 2, -1, 2104, `Market data farm connection is OK:${farm}`, '');
   }
-  await link.hears('tws.farmChanged', 40 * 6 + 3);
+  await link.hears('tws.farmChanged', 40 * 6 + 1);
   expect(link.hasTag('degraded')).toBe(false);
   expect(peer.connections).toHaveLength(1);
   expect(link.all('tws.lost')).toEqual([]);
