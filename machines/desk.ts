@@ -2,15 +2,17 @@
  * What the desk does, as functions of its book: each takes a command or a fact and says what is to happen, in order.
  * The machine in desk.machine.ts runs them.
  */
-import { compare } from './decimal.ts';
+import { compare, isZero } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
 import type { Denial, GateQuestion } from './gate.ts';
 import { lostBelow, type OrderIndex, orderKey } from './identity.ts';
+import { filledUnder, incarnationsOf } from './incarnation.ts';
 import { type Lookup, lookUp, put, remove } from './lookup.ts';
 import {
   applyFact,
   effectiveChange,
+  type FieldProblem,
   type Order,
   type OrderFact,
   type OrderTerms,
@@ -247,6 +249,20 @@ export type Handle = (
 export const answer = (out: Outbox, requestId: string, deskAnswer: DeskAnswer): void =>
   out.report({ type: 'desk.answered', requestId, answer: deskAnswer });
 
+/** What speaks against a child whose parent has ended: it closes what that has filled, and nothing else. */
+function lateChild(child: OrderTicket, { clientOrderId, side, filledQuantity }: Order): FieldProblem | null {
+  const pointer = '/parentClientOrderId';
+  if (isZero(filledQuantity))
+    return { pointer, detail: `"${clientOrderId}" has ended and filled nothing: there is nothing to close` };
+  if (child.side === side)
+    return { pointer, detail: `"${clientOrderId}" has ended: place this order without a parent` };
+  if (compare(child.quantity, filledQuantity) <= 0) return null;
+  return {
+    pointer: '/quantity',
+    detail: `"${clientOrderId}" has ended and filled ${filledQuantity}: close at most that, or place this order without a parent`,
+  };
+}
+
 export const submit: Handle = ({ context, event, view }, out) => {
   const { requestId, submissions, at } = event as Of<'order.submit'>;
   const known = submissions.flatMap(({ ticket }) => lookUp(context.orders, ticket.clientOrderId) ?? []);
@@ -278,7 +294,10 @@ export const submit: Handle = ({ context, event, view }, out) => {
       detail,
     });
   }
-  // TWS refuses a child whose parent is gone (error 135); the exit is still wanted, on its own.
+  const lead = submissions[0]?.ticket;
+  const late = lead && parent && isClosed(view(parent)) ? lateChild(lead, view(parent)) : null;
+  if (late) return answer(out, requestId, { outcome: 'invalid', orders: [], ...late });
+  // TWS refuses a child whose parent is gone (error 135); the exit of what it filled is still wanted, on its own.
   const outsideParentId = parent && !isClosed(view(parent)) ? (parent.order.orderId ?? 0) : 0;
   let { orders, byOrderId } = context;
   const records = submissions.map(({ ticket }, index): OrderRecord => {
@@ -343,11 +362,14 @@ export const modify: Handle = ({ context, event, view }, out) => {
       [requestId]: { kind: 'modify', ids: [clientOrderId], records: [record] },
     },
   });
+  const newest = incarnationsOf(order).at(-1);
   const ticket: OrderTicket = withChange({ ...entry.ticket, ...termsOf(order) }, effective);
   out.report({
     type: 'gate.review',
     requestId,
-    questions: [{ ...market, ticket }],
+    questions: [
+      { ...market, ticket, filled: newest ? filledUnder(order, newest.permId) : order.filledQuantity },
+    ],
     replaces: clientOrderId,
     preview: false,
     at,

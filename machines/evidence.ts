@@ -425,7 +425,9 @@ function executed(order: Order, fact: Extract<BrokerFact, { type: 'broker.execut
     return [...seen, { type: 'order.legExecuted', fill: leg }];
   }
   // Taken back before it was ever heard of: there is nothing to fill, and its first revision must not count later.
-  if (known || busted || isZero(fill.quantity))
+  // What was stated may hold the revision before this one, which nobody heard.
+  const isRestated = revision > 1 && order.statedFilled !== undefined;
+  if (known || busted || isRestated || isZero(fill.quantity))
     return [...seen, { type: 'order.corrected', fill, replaces: known?.execId ?? busted ?? '' }];
   const filled = {
     ...order,

@@ -9,8 +9,10 @@ import {
   type GateLimits,
   type GateQuestion,
   positionKey,
+  reservationOf,
   reversals,
   review,
+  togetherOf,
 } from './gate.ts';
 import type { PositionRow } from './ledger.ts';
 import type { Order, Reason, Side } from './order.ts';
@@ -116,8 +118,10 @@ export const gateMachine = setup({
       const reasons = review(book, questions, at, { isReducing: params.isReducing, replaces });
       const approved = reasons.length === 0;
       if (approved && !preview) {
-        const reserved = questions.map(({ ticket }) => {
-          const exposure = exposureOf(ticket);
+        const together = togetherOf(questions);
+        const reserved = questions.map((question) => {
+          const { ticket } = question;
+          const exposure = reservationOf(book, question, replaces, together);
           const beside = context.exposures[ticket.clientOrderId]?.beside ?? '0';
           const former = context.exposures[ticket.clientOrderId]?.remaining ?? '0';
           const newest = larger(exposure.remaining, subtract(former, beside));
@@ -153,7 +157,10 @@ export const gateMachine = setup({
     }),
     followOrder: assign(({ context, event }) => {
       const { order } = event as Extract<GateEvent, { type: 'gate.orderNoted' }>;
-      const exposure = exposureOf(order);
+      const told = exposureOf(order);
+      // What it is to its parent was decided when it was judged.
+      const isAlone = context.exposures[order.clientOrderId]?.parent === null;
+      const exposure = isAlone ? { ...told, parent: null } : told;
       const numbers = withNumber(context.numbers, order);
       if (!isClosed(order) && !isZero(exposure.remaining)) {
         return { numbers, exposures: { ...context.exposures, [order.clientOrderId]: exposure } };

@@ -72,6 +72,8 @@ export interface GateQuestion {
   readonly multiplier: Decimal | null;
   /** TWS's number of the contract, where it had to be asked for */
   readonly conId?: number | null;
+  /** of an order whose terms are to change: what the broker order that carries the change has filled already */
+  readonly filled?: Decimal;
 }
 
 /** What an open order may still do to a position. */
@@ -154,6 +156,41 @@ export function exposureOf(order: OrderTicket | Order): Exposure {
   };
 }
 
+/** The ticket with what it may still fill. */
+const restOf = ({ ticket, filled }: GateQuestion): OrderTicket =>
+  filled === undefined ? ticket : { ...ticket, quantity: larger(subtract(ticket.quantity, filled), '0') };
+
+/** What is submitted as one. */
+export const togetherOf = (questions: readonly GateQuestion[]): Readonly<Record<string, Exposure>> =>
+  Object.fromEntries(
+    questions.map((question) => [question.ticket.clientOrderId, exposureOf(restOf(question))] as const),
+  );
+
+/**
+ * What is reserved for an order. It has a parent only where that is open and this closes what it opens: whatever else names
+ * one fills beside its siblings. A change leaves that as it was decided.
+ */
+export function reservationOf(
+  book: GateBook,
+  question: GateQuestion,
+  replaces: string | null,
+  together: Readonly<Record<string, Exposure>>,
+): Exposure {
+  return decided(book, exposureOf(restOf(question)), replaces, together);
+}
+
+function decided(
+  book: GateBook,
+  own: Exposure,
+  replaces: string | null,
+  together: Readonly<Record<string, Exposure>>,
+): Exposure {
+  const former =
+    replaces !== null && Object.hasOwn(book.exposures, replaces) ? book.exposures[replaces] : undefined;
+  const isAttached = former ? former.parent !== null : openParentOf(book, own, together) !== undefined;
+  return isAttached ? own : { ...own, parent: null };
+}
+
 /** Everything that speaks against these orders, submitted together; empty: approved. `replacing`: their former selves. */
 export function review(
   book: GateBook,
@@ -179,9 +216,7 @@ export function review(
       ),
     );
   }
-  const together = Object.fromEntries(
-    questions.map(({ ticket }) => [ticket.clientOrderId, exposureOf(ticket)] as const),
-  );
+  const together = togetherOf(questions);
   for (const question of questions) {
     const { clientOrderId } = question.ticket;
     for (const each of reviewOne(book, question, { ...options, together }))
@@ -200,6 +235,7 @@ interface Setting {
 function reviewOne(book: GateBook, question: GateQuestion, options: Setting): Denial[] {
   const { limits } = book;
   const { ticket, mark, multiplier } = question;
+  const rest = restOf(question);
   const denials: Denial[] = [];
   const blind = blindDenial(book, question, options.replaces);
   if (blind) denials.push(blind);
@@ -249,7 +285,7 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
   }
   const collar = outsideCollar(ticket, reference, limits.priceCollarPercent);
   if (collar) denials.push(collar);
-  denials.push(...reviewPosition(book, ticket, worth, options));
+  denials.push(...reviewPosition(book, rest, worth, options));
   // A client's word: an object has more names than those that were put into it.
   const loss = Object.hasOwn(book.dailyPnl, ticket.account) ? book.dailyPnl[ticket.account] : undefined;
   if (
@@ -257,7 +293,7 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
     loss !== undefined &&
     compare(negate(loss), limits.maxDailyLoss) > 0
   ) {
-    if (!reduces(book, ticket, options.replaces)) {
+    if (!reduces(book, rest, options.replaces)) {
       denials.push(
         denial(
           'daily-loss',
@@ -274,7 +310,7 @@ function blindDenial(book: GateBook, question: GateQuestion, replaces: string | 
   const { ticket, absence = 'data' } = question;
   const blunt = unpricedLimits(book.limits, question);
   const isGrave = absence === 'line' || (absence === 'answer' && !ticket.limitPrice && !ticket.stopPrice);
-  if (blunt.length === 0 || !isGrave || reduces(book, ticket, replaces)) return null;
+  if (blunt.length === 0 || !isGrave || reduces(book, restOf(question), replaces)) return null;
   const why = absence === 'line' ? 'no market-data line could be had' : 'TWS has not told one yet';
   return denial('no-price', `${ticket.instrument} has no price to apply ${blunt.join(', ')} by: ${why}`);
 }
@@ -385,8 +421,18 @@ function beyondParent(
   exposure: Exposure,
   together: Readonly<Record<string, Exposure>> = {},
 ): Decimal {
-  const { parent: name, remaining } = exposure;
-  if (name === null) return remaining;
+  const parent = openParentOf(book, exposure, together);
+  return parent ? larger(subtract(exposure.remaining, parent.remaining), '0') : exposure.remaining;
+}
+
+/** The open order whose exit this is, if it is one. */
+function openParentOf(
+  book: GateBook,
+  exposure: Exposure,
+  together: Readonly<Record<string, Exposure>>,
+): Exposure | undefined {
+  const { parent: name } = exposure;
+  if (name === null) return undefined;
   const of = Object.hasOwn(together, name) ? together : book.exposures;
   const parent = Object.hasOwn(of, name) ? of[name] : undefined;
   const isItsExit =
@@ -394,7 +440,7 @@ function beyondParent(
     parent.account === exposure.account &&
     parent.side !== exposure.side &&
     sameAs(book, { instrument: parent.instrument })(exposure.instrument);
-  return isItsExit ? larger(subtract(remaining, parent.remaining), '0') : remaining;
+  return isItsExit ? parent : undefined;
 }
 
 /** All that may trade on the side of this order, which is included. Of the exits of one parent only one fills. */
@@ -402,9 +448,9 @@ function sideWith(
   book: GateBook,
   ticket: OrderTicket,
   replaces: string | null,
-  together?: Readonly<Record<string, Exposure>>,
+  together: Readonly<Record<string, Exposure>> = {},
 ): Decimal {
-  const own = exposureOf(ticket);
+  const own = decided(book, exposureOf(ticket), replaces, together);
   const isOfTicket = sameAs(book, ticket);
   const exits = new Map<string, Decimal>();
   let open = '0';

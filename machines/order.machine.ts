@@ -171,7 +171,10 @@ export const orderMachine = setup({
     }),
     placeChange: enqueueActions(({ context, enqueue }) => {
       if (context.replaying || !context.ticket || context.order.orderId === null) return;
-      const standing = { ...context.ticket, ...termsOf(context.order) };
+      const { tws, ...intent } = context.ticket;
+      // Where its stop began is history: it would put one that has followed the market back.
+      const { trailStopPrice: _, ...further } = tws ?? {};
+      const standing = { ...intent, ...(tws ? { tws: further } : {}), ...termsOf(context.order) };
       enqueue.sendParent({
         type: 'tws.place',
         orderId: context.order.orderId,
@@ -539,10 +542,7 @@ export const orderMachine = setup({
       on: {
         'order.filled': { actions: 'record' },
         'order.corrected': { actions: 'record' },
-        'order.modified': [
-          { guard: 'completesOrder', actions: 'record' },
-          { target: 'working', actions: 'record' },
-        ],
+        'order.modified': fillingOrWorking,
         'order.doubted': { target: 'inDoubt', actions: 'record' },
         'order.listed': { guard: 'isListedSinceItsEnd', actions: 'reopen' },
         'order.cancel': {},

@@ -387,7 +387,14 @@ export function applyFact(order: Order, fact: OrderFact): Order {
 function figuresAfter(order: Order, fact: OrderFact): Order {
   switch (fact.type) {
     case 'order.requested':
-      return { ...orderOf(fact.ticket, fact.orderId, fact.at), version: order.version };
+      return {
+        ...orderOf(fact.ticket, fact.orderId, fact.at),
+        // Its parent had ended before it was sent.
+        ...(fact.ticket.parentClientOrderId !== undefined && fact.parentOrderId === 0
+          ? { orphaned: true }
+          : {}),
+        version: order.version,
+      };
     case 'order.denied':
       return { ...orderOf(fact.ticket, null, fact.at), version: order.version, reason: fact.reason };
     case 'order.discovered':

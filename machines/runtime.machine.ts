@@ -403,6 +403,7 @@ export const runtimeMachine = setup({
         'desk.raiseOrderId': { actions: 'toDesk' },
         'desk.answered': { actions: 'emitAnswer' },
         'withdrawal.demand': { actions: 'toWithdrawal' },
+        'withdrawal.demandAll': { actions: 'toWithdrawal' },
         'withdrawal.changed': { actions: 'journalWithdrawals' },
         'lease.renew': { actions: 'toWithdrawal' },
         'lease.release': { actions: 'toWithdrawal' },

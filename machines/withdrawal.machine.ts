@@ -27,6 +27,8 @@ export interface Withdrawal {
 export interface WithdrawalStanding {
   readonly leases: readonly Lease[];
   readonly owed: readonly Withdrawal[];
+  /** since when all orders of the account must go, those of others too, ms; absent: they need not, or it was asked for */
+  readonly everythingSince?: number | undefined;
 }
 
 export type WithdrawalEvent =
@@ -37,6 +39,8 @@ export type WithdrawalEvent =
       readonly why: string;
       readonly at: number;
     }
+  /** nobody could be asked to cancel everything: the next session is */
+  | { readonly type: 'withdrawal.demandAll'; readonly at: number }
   | { readonly type: 'withdrawal.orderClosed'; readonly clientOrderId: string }
   /** the desk's answer to one of our own cancels */
   | { readonly type: 'withdrawal.answered'; readonly clientOrderId: string; readonly answer: DeskAnswer }
@@ -54,6 +58,7 @@ export type WithdrawalEvent =
 export type WithdrawalReport =
   | { readonly type: 'lease.lapsed'; readonly client: string; readonly at: number }
   | { readonly type: 'withdrawal.changed'; readonly standing: WithdrawalStanding; readonly at: number }
+  | { readonly type: 'tws.cancelAll' }
   | {
       readonly type: 'order.cancel';
       readonly requestId: string;
@@ -67,6 +72,12 @@ interface WithdrawalContext extends WithdrawalStanding {
   /** those owed that the broker's lists lack, as their orders said at the last attempt */
   readonly missing: readonly string[];
 }
+
+const standingOf = ({ leases, owed, everythingSince }: WithdrawalStanding): WithdrawalStanding => ({
+  leases,
+  owed,
+  ...(everythingSince === undefined ? {} : { everythingSince }),
+});
 
 type Of<T extends WithdrawalEvent['type']> = Extract<WithdrawalEvent, { type: T }>;
 const timerOf = (client: string): string => `lease:${client}`;
@@ -119,7 +130,7 @@ export const withdrawalMachine = setup({
     restore: enqueueActions(({ event, enqueue }) => {
       const { standing, at } = event as Of<'withdrawal.restored'>;
       const leases = standing.leases.map((lease) => ({ ...lease, expiresAt: at + lease.cancelAfterMs }));
-      enqueue.assign({ leases, owed: standing.owed, at });
+      enqueue.assign({ ...standingOf(standing), leases, at });
       for (const { client, cancelAfterMs: delay, expiresAt } of leases)
         enqueue.raise({ type: 'lease.expired', client, expiresAt }, { delay, id: timerOf(client) });
     }),
@@ -130,17 +141,16 @@ export const withdrawalMachine = setup({
         .filter((clientOrderId) => !known.has(clientOrderId))
         .map((clientOrderId): Withdrawal => ({ clientOrderId, why, since: at }));
       if (more.length === 0) return;
-      const standing = { leases: context.leases, owed: [...context.owed, ...more].slice(-withdrawalsMax) };
+      const owed = [...context.owed, ...more].slice(-withdrawalsMax);
+      const standing = standingOf({ ...context, owed });
       enqueue.assign({ ...standing, at });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
     }),
     settle: enqueueActions(({ context, event, enqueue }) => {
       const { clientOrderId } = event as Of<'withdrawal.orderClosed' | 'withdrawal.answered'>;
       if (!context.owed.some((each) => each.clientOrderId === clientOrderId)) return;
-      const standing = {
-        leases: context.leases,
-        owed: context.owed.filter((each) => each.clientOrderId !== clientOrderId),
-      };
+      const owed = context.owed.filter((each) => each.clientOrderId !== clientOrderId);
+      const standing = standingOf({ ...context, owed });
       enqueue.assign({ ...standing, missing: context.missing.filter((id) => id !== clientOrderId) });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at: context.at } satisfies WithdrawalReport);
     }),
@@ -148,7 +158,8 @@ export const withdrawalMachine = setup({
       const { client, cancelAfterMs, at } = event as Of<'lease.renew'>;
       const expiresAt = at + cancelAfterMs;
       const others = context.leases.filter((lease) => lease.client !== client);
-      const standing = { leases: [...others, { client, cancelAfterMs, expiresAt }], owed: context.owed };
+      const leases = [...others, { client, cancelAfterMs, expiresAt }];
+      const standing = standingOf({ ...context, leases });
       enqueue.assign({ ...standing, at });
       enqueue.cancel(timerOf(client));
       enqueue.raise(
@@ -160,20 +171,16 @@ export const withdrawalMachine = setup({
     }),
     release: enqueueActions(({ context, event, enqueue }) => {
       const { client, at } = event as Of<'lease.release'>;
-      const standing = {
-        leases: context.leases.filter((lease) => lease.client !== client),
-        owed: context.owed,
-      };
+      const leases = context.leases.filter((lease) => lease.client !== client);
+      const standing = standingOf({ ...context, leases });
       enqueue.cancel(timerOf(client));
       enqueue.assign({ ...standing, at });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
     }),
     lapse: enqueueActions(({ context, event, enqueue }) => {
       const { client, expiresAt } = event as Of<'lease.expired'>;
-      const standing = {
-        leases: context.leases.filter((lease) => lease.client !== client),
-        owed: context.owed,
-      };
+      const leases = context.leases.filter((lease) => lease.client !== client);
+      const standing = standingOf({ ...context, leases });
       enqueue.assign({ ...standing, at: expiresAt });
       // First what has to go, then that the lease is gone: a crash in between must not lose the demand.
       enqueue.sendParent({ type: 'lease.lapsed', client, at: expiresAt } satisfies WithdrawalReport);
@@ -198,6 +205,21 @@ export const withdrawalMachine = setup({
       const others = context.missing.filter((id) => id !== clientOrderId);
       return { missing: answer.orders.some(isCalledMissing) ? [...others, clientOrderId] : others };
     }),
+    demandAll: enqueueActions(({ context, event, enqueue }) => {
+      const { at } = event as Of<'withdrawal.demandAll'>;
+      const standing = standingOf({ ...context, everythingSince: context.everythingSince ?? at });
+      enqueue.assign({ ...standing, at });
+      enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
+    }),
+    /** Once: what others place after it is not meant. */
+    cancelEverything: enqueueActions(({ context, enqueue }) => {
+      if (context.everythingSince === undefined) return;
+      const { everythingSince: _, ...rest } = standingOf(context);
+      enqueue.assign({ everythingSince: undefined });
+      enqueue.sendParent({ type: 'tws.cancelAll' } satisfies WithdrawalReport);
+      const changed: WithdrawalReport = { type: 'withdrawal.changed', standing: rest, at: context.at };
+      enqueue.sendParent(changed);
+    }),
     rest: assign({ attempts: 0, missing: [] }),
     forgetMissing: assign({ missing: [] }),
   },
@@ -213,6 +235,7 @@ export const withdrawalMachine = setup({
   on: {
     'withdrawal.restored': { actions: 'restore' },
     'withdrawal.demand': { target: '.withdrawing', actions: 'demand', reenter: true },
+    'withdrawal.demandAll': { actions: 'demandAll' },
     'withdrawal.orderClosed': { actions: 'settle' },
     'withdrawal.answered': [{ guard: 'isOver', actions: 'settle' }, { actions: 'noteMissing' }],
     'lease.renew': { guard: 'isRoomFor', actions: 'renew' },
@@ -223,7 +246,12 @@ export const withdrawalMachine = setup({
     resting: {
       description: 'nothing is owed, or it cannot be asked for now',
       entry: 'rest',
-      on: { 'withdrawal.retry': { guard: 'isAnythingOwed', target: 'withdrawing' } },
+      on: {
+        'withdrawal.retry': [
+          { guard: 'isAnythingOwed', target: 'withdrawing', actions: 'cancelEverything' },
+          { actions: 'cancelEverything' },
+        ],
+      },
     },
     withdrawing: {
       description: 'cancels are out',
@@ -231,7 +259,13 @@ export const withdrawalMachine = setup({
       entry: 'cancelOwed',
       always: { guard: 'isNothingOwed', target: 'resting' },
       after: { nextAttempt: { target: 'withdrawing', reenter: true } },
-      on: { 'withdrawal.retry': { target: 'withdrawing', reenter: true, actions: 'forgetMissing' } },
+      on: {
+        'withdrawal.retry': {
+          target: 'withdrawing',
+          reenter: true,
+          actions: ['forgetMissing', 'cancelEverything'],
+        },
+      },
     },
   },
 });

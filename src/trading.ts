@@ -464,12 +464,17 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       withdraw(doomed, 'kill');
       // Whatever we do not know of must go as well. What becomes of others' orders only the lists tell.
       const others = openOrders({ ofOthers: true });
+      const isReachable = runtime.root.getSnapshot().hasTag('reconciled');
+      if (!isReachable) runtime.send({ type: 'withdrawal.demandAll', at: now() });
       runtime.send({ type: 'tws.cancelAll' });
       runtime.send({ type: 'evidence.wanted', why: 'everything was cancelled' });
       await latched;
       return [
         ...fates,
-        ...others.map((order) => ({ clientOrderId: order.clientOrderId, fate: 'requested' as const, order })),
+        ...others.map((order) => {
+          const fate: ChangeOutcome['outcome'] = isReachable ? 'requested' : 'unavailable';
+          return { clientOrderId: order.clientOrderId, fate, order };
+        }),
       ];
     },
   };

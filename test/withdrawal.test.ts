@@ -181,6 +181,43 @@ test('the kill switch names the orders of others that it cancels, and looks what
   await at.order(theirs, ({ state }) => state === 'cancelled', 5_000);
 });
 
+test('a kill while the gateway is away cancels the orders of others once it is back', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'a' });
+  const { exchange, faults } = at.simulator;
+  const [ours] = exchange.openOrders();
+  if (!ours) throw new Error('our order is in the book');
+  await faults.refuse();
+  faults.drop();
+  exchange.place({ ...ours.request, clientId: 9, orderId: 1, orderRef: 'theirs' });
+  await eventually(
+    () => at.call('GET', '/health/ready?gate=trading'),
+    ({ status }) => status === 503,
+  );
+  await at.call('POST', '/v1/kill', {});
+  await at.restart(undefined, 'started');
+  await faults.accept();
+  await eventually(
+    () => exchange.openOrders(),
+    ({ length }) => length === 0,
+    30_000,
+  );
+  // Once: what somebody places by hand after that is not meant.
+  exchange.place({ ...ours.request, clientId: 9, orderId: 2, orderRef: 'later' });
+  faults.drop();
+  await eventually(
+    () => at.simulator.received({ message: 'startApi' }),
+    ({ length }) => length >= 3,
+  );
+  await eventually(
+    () => at.program.runtime.root.getSnapshot(),
+    (root) => root.hasTag('reconciled'),
+    30_000,
+  );
+  expect(at.simulator.received({ message: 'reqGlobalCancel' })).toHaveLength(1);
+  expect(exchange.openOrders()).toHaveLength(1);
+});
+
 test('an order that the lists lack stays called missing while it is called back, calmly, until a person settles it', async () => {
   const clock = movableClock(Date.parse('2026-08-13T16:24:00-04:00'));
   const at = await startWhole({ now: clock.now, simulator: { clock } });

@@ -197,6 +197,16 @@ function refuseOtherTrail(of: Partial<OrderTerms>, prices: Prices, errors: Field
   }
 }
 
+/** The day exists, and the hour: `Date.parse` would take the 31st of February for the 3rd of March. */
+function isOfCalendar(date: string): boolean {
+  const wall = Date.parse(`${date.slice(0, 19).replace(/ /, 'T')}Z`);
+  return (
+    Number.isFinite(Date.parse(date)) &&
+    Number.isFinite(wall) &&
+    new Date(wall).toISOString().slice(0, 19) === date.slice(0, 19).toUpperCase()
+  );
+}
+
 function checkGoodTill(
   timeInForce: OrderTerms['timeInForce'],
   date: string | undefined,
@@ -207,7 +217,7 @@ function checkGoodTill(
     errors.push({ pointer, detail: 'is required with timeInForce gtd, e.g. 2026-12-18T21:00:00Z' });
   } else if (timeInForce !== 'gtd' && date !== undefined) {
     errors.push({ pointer, detail: `belongs to timeInForce gtd: leave it out with ${timeInForce}` });
-  } else if (date !== undefined && !(timestamp.test(date) && Number.isFinite(Date.parse(date)))) {
+  } else if (date !== undefined && !(timestamp.test(date) && isOfCalendar(date))) {
     errors.push({
       pointer,
       detail: `"${date}" is not an RFC 3339 time with offset, e.g. 2026-12-18T21:00:00Z`,

@@ -97,6 +97,8 @@ describe('what is refused, and where', () => {
     ['gtd without date', { timeInForce: 'gtd' }, ['/goodTillDate']],
     ['a date without gtd', { goodTillDate: '2026-12-18T21:00:00Z' }, ['/goodTillDate']],
     ['a date that is none', { timeInForce: 'gtd', goodTillDate: 'tomorrow' }, ['/goodTillDate']],
+    ['a day that is none', { timeInForce: 'gtd', goodTillDate: '2027-02-31T00:00:00Z' }, ['/goodTillDate']],
+    ['an hour that is none', { timeInForce: 'gtd', goodTillDate: '2027-02-28T24:00:00Z' }, ['/goodTillDate']],
     ['an id with a blank', { clientOrderId: 'c 1' }, ['/clientOrderId']],
     ['an id that is a step in a path', { clientOrderId: '.' }, ['/clientOrderId']],
     ['an id that is a step back', { clientOrderId: '..' }, ['/clientOrderId']],

@@ -179,14 +179,46 @@ test('an exit counts for nothing only while its parent has yet to open what it c
   expect(of.modify('c-1.tp', { limitPrice: '109' })).toBe('requested');
 });
 
-test('who names a parent that is gone is judged like anybody', () => {
+test('who names a parent that is gone closes what that has filled, and nothing else', () => {
   const of = bench({ maxPositionNotional: '10000' });
   of.submit(ticket({ quantity: '10', limitPrice: '100' }));
   of.tell(works(1, { quantity: '10', limitPrice: '100' }));
   const gone = statusSeen('cancelled') as Extract<BrokerFact, { type: 'broker.statusSeen' }>;
   of.tell({ ...gone, ids: { orderId: 1, clientId: 1, permId: '700' } as never });
   const child = { clientOrderId: 'c-2', quantity: '100000', limitPrice: '100', parentClientOrderId: 'c-1' };
-  expect(of.submit(ticket(child))).toBe('position-notional');
+  expect(of.submit(ticket(child))).toBe('invalid');
+  expect(of.submit(sell({ ...child, quantity: '10' }))).toBe('invalid');
+});
+
+test('of those that name a parent which is gone each one counts', () => {
+  const of = bench();
+  of.submit(ticket({ quantity: '10', limitPrice: '100' }));
+  of.tell(works(1, { quantity: '10', limitPrice: '100' }));
+  const fill = executed('x.01', '10', '100') as Extract<BrokerFact, { type: 'broker.executed' }>;
+  of.tell({ ...fill, ids: { ...fill.ids, orderId: 1 } });
+  of.hold('10');
+  of.reduce();
+  const exit = (clientOrderId: string) =>
+    of.submit(sell({ clientOrderId, quantity: '10', parentClientOrderId: 'c-1' }));
+  expect(exit('x-1')).toBe('created');
+  expect(exit('x-2')).toBe('not-reducing');
+  of.tell(works(2, { side: 'sell', quantity: '10', limitPrice: '100' }, 'x-1'));
+  expect(exit('x-3')).toBe('not-reducing');
+});
+
+test('of an order that is partly filled the rest is judged', () => {
+  const of = bench({ maxOrderQuantity: '100' });
+  of.hold('100');
+  of.reduce();
+  of.submit(sell({ quantity: '100' }));
+  of.tell(works(1, { side: 'sell', quantity: '100', limitPrice: '100' }));
+  const fill = executed('x.01', '60', '100') as Extract<BrokerFact, { type: 'broker.executed' }>;
+  of.tell({ ...fill, ids: { ...fill.ids, orderId: 1 }, execution: { ...fill.execution, side: 'sell' } });
+  of.hold('40');
+  expect(of.modify('c-1', { limitPrice: '99' })).toBe('requested');
+  expect(of.reserved()).toEqual({ 'c-1': '40' });
+  of.tell(works(1, { side: 'sell', quantity: '100', limitPrice: '99' }));
+  expect(of.modify('c-1', { quantity: '101' })).toBe('order-quantity');
 });
 
 test('no change leaves after a halt, and none is sent once more', () => {
