@@ -327,7 +327,14 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     return fates;
   }
 
-  const status = (): TradingStatus => runtime.root.getSnapshot().context.latched;
+  let isLatchDurable = true;
+  runtime.onRecord(({ event }) => {
+    if (event === 'trading.changed') isLatchDurable = true;
+  });
+  const status = (): TradingStatus => {
+    const { latched } = runtime.root.getSnapshot().context;
+    return isLatchDurable ? latched : { ...latched, durable: false };
+  };
 
   /** Of the supervisor's, those that are gone for good. */
   function failedParts(): readonly string[] {
@@ -345,7 +352,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const durable = nextRecord(runtime, ({ event }) => event === 'trading.changed');
     const type = state === 'open' ? 'gate.open' : state === 'reducing' ? 'gate.reduce' : 'gate.halt';
     runtime.send({ type, reason: { code: 'operator', message }, at: now() });
-    await durable;
+    isLatchDurable = await durable;
     return { outcome: 'switched', status: status() };
   }
 
@@ -455,7 +462,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     },
 
     async kill(message) {
-      // A halt that nobody will remember must not be reported.
+      // A halt that nobody will remember is called that.
       const latched =
         status().state === 'halted' ? null : nextRecord(runtime, ({ event }) => event === 'trading.changed');
       runtime.send({ type: 'gate.halt', reason: { code: 'kill', message }, at: now() });
@@ -468,7 +475,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       if (!isReachable) runtime.send({ type: 'withdrawal.demandAll', at: now() });
       runtime.send({ type: 'tws.cancelAll' });
       runtime.send({ type: 'evidence.wanted', why: 'everything was cancelled' });
-      await latched;
+      if (latched !== null) isLatchDurable = await latched;
       return [
         ...fates,
         ...others.map((order) => {
@@ -540,16 +547,19 @@ function toldMultiplier(contract: Contract): string | null {
   return multiplier !== null && isPositive(multiplier) ? multiplier : null;
 }
 
-function nextRecord(runtime: Runtime, isIt: (record: { readonly event: string }) => boolean): Promise<void> {
+function nextRecord(
+  runtime: Runtime,
+  isIt: (record: { readonly event: string }) => boolean,
+): Promise<boolean> {
   return new Promise((resolve) => {
-    const finish = (): void => {
+    const finish = (hasCome: boolean): void => {
       clearTimeout(deadline);
       stopListening();
-      resolve();
+      resolve(hasCome);
     };
-    const deadline = setTimeout(() => finish(), durableDeadlineMs);
+    const deadline = setTimeout(() => finish(false), durableDeadlineMs);
     const stopListening = runtime.onRecord((record) => {
-      if (isIt(record)) finish();
+      if (isIt(record)) finish(true);
     });
   });
 }

@@ -78,6 +78,8 @@ export type TradingState = 'open' | 'reducing' | 'halted';
 export interface TradingStatus {
   readonly state: TradingState;
   readonly reasons: readonly (Reason & { readonly since: string })[];
+  /** false: not on disk yet, and so forgotten by a restart; absent: it is */
+  readonly durable?: false;
 }
 
 export type SwitchOutcome =

@@ -85,6 +85,9 @@ export const FateView = Type.Object({
 export const TradingView = Type.Object({
   state: Type.Enum(['open', 'reducing', 'halted']),
   reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String(), since: Time })),
+  durable: Type.Optional(
+    Type.Boolean({ description: 'false: not on disk yet, and so forgotten by a restart; absent: it is' }),
+  ),
 });
 
 export const PreviewView = Type.Object({

@@ -102,7 +102,19 @@ async function endure(
     (await program.call('GET', '/v1/journal?limit=500')).body.facts as { event: string }[];
   expect((await facts()).map(({ event }) => event)).not.toContain('order.filled');
 
+  expect(await program.call('PUT', '/v1/trading', { state: 'halted' })).toMatchObject({
+    status: 200,
+    body: { state: 'halted', durable: false },
+  });
+
   await mendIt();
+  const latch = await eventually(
+    () => program.call('GET', '/v1/trading'),
+    ({ body }) => body.durable === undefined,
+    15_000,
+  );
+  expect(latch.body.state).toBe('halted');
+  expect((await program.call('PUT', '/v1/trading', { state: 'open' })).body).toMatchObject({ state: 'open' });
   await untilTrading(program);
   const after = (await facts()).map(({ event }) => event);
   for (const event of [
