@@ -8,17 +8,8 @@ import type { GateLimits } from '../../machines/gate.ts';
 import type { OrderTicket } from '../../machines/order.ts';
 import type { BrokerFact } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
-import { at, executed, orderSeen, statusSeen, ticket } from './orders.ts';
+import { at, executed, orderSeen, statusSeen, ticket, unlimited } from './orders.ts';
 
-const none: GateLimits = {
-  maxOrderQuantity: '0',
-  maxOrderNotional: '0',
-  maxOpenOrders: 0,
-  maxOrdersPerSecond: 0,
-  priceCollarPercent: '0',
-  maxPositionNotional: '0',
-  maxDailyLoss: '0',
-};
 const market = { mark: { bid: 100, ask: 100, last: 100, close: 100, at }, multiplier: '1' };
 
 function bench(limits: Partial<GateLimits> = {}) {
@@ -48,7 +39,7 @@ function bench(limits: Partial<GateLimits> = {}) {
           src: 'gate',
           id: 'gate',
           input: {
-            limits: { ...none, ...limits },
+            limits: { ...unlimited, ...limits },
             tradingMode: 'paper',
             latched: { state: 'open', reasons: [] },
           },

@@ -14,17 +14,8 @@ import type { Contract } from '../../machines/instrument.ts';
 import type { Mark } from '../../machines/market.ts';
 import type { Order, OrderTicket } from '../../machines/order.ts';
 import { matrix, stoppedClock } from './matrix.ts';
-import { at, fill, order, ticket } from './orders.ts';
+import { at, fill, order, ticket, unlimited } from './orders.ts';
 
-const unlimited: GateLimits = {
-  maxOrderQuantity: '0',
-  maxOrderNotional: '0',
-  maxOpenOrders: 0,
-  maxOrdersPerSecond: 0,
-  priceCollarPercent: '0',
-  maxPositionNotional: '0',
-  maxDailyLoss: '0',
-};
 const mark: Mark = { bid: 187, ask: 187.02, last: 187.01, close: 186, at };
 const position = (quantity: string, contract: Contract = {}): GateEvent => ({
   type: 'gate.positionNoted',

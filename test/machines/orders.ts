@@ -1,11 +1,24 @@
 /** Orders, facts and sessions for the machines' tests: one valid default each, changed where a test says so. */
+
 import { expect } from 'vitest';
 import { type ActorRefFrom, createActor, type Snapshot, setup } from 'xstate';
+import type { GateLimits } from '../../machines/gate.ts';
 import { orderMachine } from '../../machines/order.machine.ts';
 import { type Order, type OrderFact, type OrderTicket, orderOf } from '../../machines/order.ts';
 import type { OrderEvent, OrderReport } from '../../machines/order-words.ts';
 import type { BrokerFact, BrokerOrderStatus } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
+
+/** Nothing is limited. */
+export const unlimited: GateLimits = {
+  maxOrderQuantity: '0',
+  maxOrderNotional: '0',
+  maxOpenOrders: 0,
+  maxOrdersPerSecond: 0,
+  priceCollarPercent: '0',
+  maxPositionNotional: '0',
+  maxDailyLoss: '0',
+};
 
 export const at = Date.UTC(2026, 10, 20, 15);
 

@@ -11,16 +11,8 @@ import {
   twsMachine,
 } from '../../machines/tws.machine.ts';
 import { VirtualClock } from '../../src/simulator/clock.ts';
+import { unlimited } from './orders.ts';
 
-const limits = {
-  maxOrderQuantity: '0',
-  maxOrderNotional: '0',
-  maxOpenOrders: 0,
-  maxOrdersPerSecond: 0,
-  priceCollarPercent: '0',
-  maxPositionNotional: '0',
-  maxDailyLoss: '0',
-};
 const at = Date.UTC(2026, 0, 14, 15);
 
 /** The supervisor over a connection whose machine breaks whenever the peer hangs up. */
@@ -56,7 +48,7 @@ function fragileRuntime() {
     clock,
     input: {
       tws: { host: '127.0.0.1', port: 1, clientId: 1, seed: 7 },
-      gate: { limits, tradingMode: 'paper', latched: { state: 'open', reasons: [] } },
+      gate: { limits: unlimited, tradingMode: 'paper', latched: { state: 'open', reasons: [] } },
       market: {},
     },
   });
