@@ -295,10 +295,12 @@ export const submit: Handle = ({ context, event, view }, out) => {
     });
   }
   const lead = submissions[0]?.ticket;
-  const late = lead && parent && isClosed(view(parent)) ? lateChild(lead, view(parent)) : null;
+  const parentView = parent && view(parent);
+  const hasEnded = parentView !== undefined && isClosed(parentView);
+  const late = lead && hasEnded ? lateChild(lead, parentView) : null;
   if (late) return answer(out, requestId, { outcome: 'invalid', orders: [], ...late });
   // TWS refuses a child whose parent is gone (error 135); the exit of what it filled is still wanted, on its own.
-  const outsideParentId = parent && !isClosed(view(parent)) ? (parent.order.orderId ?? 0) : 0;
+  const outsideParentId = parent && !hasEnded ? (parent.order.orderId ?? 0) : 0;
   let { orders, byOrderId } = context;
   const records = submissions.map(({ ticket }, index): OrderRecord => {
     const { clientOrderId } = ticket;

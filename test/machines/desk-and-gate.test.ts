@@ -8,7 +8,7 @@ import type { GateLimits } from '../../machines/gate.ts';
 import type { OrderTicket } from '../../machines/order.ts';
 import type { BrokerFact } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
-import { at, executed, orderSeen, statusSeen, ticket, unlimited } from './orders.ts';
+import { at, executed, orderSeen, position, statusSeen, ticket, unlimited } from './orders.ts';
 
 const market = { mark: { bid: 100, ask: 100, last: 100, close: 100, at }, multiplier: '1' };
 
@@ -77,20 +77,7 @@ function bench(limits: Partial<GateLimits> = {}) {
       desk().send({ type: 'order.modify', requestId, clientOrderId, change, ifVersion: null, market, at });
       return answered().at(-1);
     },
-    hold(quantity: string) {
-      const position = {
-        account: 'DU1234567',
-        instrument: 'AAPL',
-        contract: {},
-        quantity,
-        averageCost: null,
-        marketPrice: null,
-        unrealizedPnl: null,
-        realizedPnl: null,
-        confirmed: true,
-      };
-      gate().send({ type: 'gate.positionNoted', position });
-    },
+    hold: (quantity: string) => gate().send(position(quantity)),
     reduce: () => gate().send({ type: 'gate.reduce', reason: { code: 'operator', message: '' }, at }),
     halt: () => gate().send({ type: 'gate.halt', reason: { code: 'operator', message: '' }, at }),
     reserved: () =>

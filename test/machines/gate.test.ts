@@ -10,28 +10,12 @@ import {
 } from '../../machines/gate.machine.ts';
 import { type GateLimits, referencePrice } from '../../machines/gate.ts';
 import type { Incarnation } from '../../machines/incarnation.ts';
-import type { Contract } from '../../machines/instrument.ts';
 import type { Mark } from '../../machines/market.ts';
 import type { Order, OrderTicket } from '../../machines/order.ts';
 import { matrix, stoppedClock } from './matrix.ts';
-import { at, fill, order, ticket, unlimited } from './orders.ts';
+import { at, fill, order, position, ticket, unlimited } from './orders.ts';
 
 const mark: Mark = { bid: 187, ask: 187.02, last: 187.01, close: 186, at };
-const position = (quantity: string, contract: Contract = {}): GateEvent => ({
-  type: 'gate.positionNoted',
-  position: {
-    account: 'DU1234567',
-    instrument: 'AAPL',
-    contract,
-    quantity,
-    averageCost: null,
-    marketPrice: null,
-    unrealizedPnl: null,
-    realizedPnl: null,
-    confirmed: true,
-  },
-});
-
 let requests = 0;
 function startGate(
   limits: Partial<GateLimits> = {},

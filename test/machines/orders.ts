@@ -2,23 +2,15 @@
 
 import { expect } from 'vitest';
 import { type ActorRefFrom, createActor, type Snapshot, setup } from 'xstate';
-import type { GateLimits } from '../../machines/gate.ts';
+import type { GateEvent } from '../../machines/gate.machine.ts';
+import type { Contract } from '../../machines/instrument.ts';
 import { orderMachine } from '../../machines/order.machine.ts';
 import { type Order, type OrderFact, type OrderTicket, orderOf } from '../../machines/order.ts';
 import type { OrderEvent, OrderReport } from '../../machines/order-words.ts';
 import type { BrokerFact, BrokerOrderStatus } from '../../machines/tws.ts';
 import { stoppedClock } from './matrix.ts';
 
-/** Nothing is limited. */
-export const unlimited: GateLimits = {
-  maxOrderQuantity: '0',
-  maxOrderNotional: '0',
-  maxOpenOrders: 0,
-  maxOrdersPerSecond: 0,
-  priceCollarPercent: '0',
-  maxPositionNotional: '0',
-  maxDailyLoss: '0',
-};
+export { unlimited } from '../simulation/plan.ts';
 
 export const at = Date.UTC(2026, 10, 20, 15);
 
@@ -176,3 +168,19 @@ export function everyState(): Readonly<Record<string, Snapshot<unknown>>> {
     }),
   );
 }
+
+/** What the gate hears of a position in AAPL. */
+export const position = (quantity: string, contract: Contract = {}): GateEvent => ({
+  type: 'gate.positionNoted',
+  position: {
+    account: 'DU1234567',
+    instrument: 'AAPL',
+    contract,
+    quantity,
+    averageCost: null,
+    marketPrice: null,
+    unrealizedPnl: null,
+    realizedPnl: null,
+    confirmed: true,
+  },
+});

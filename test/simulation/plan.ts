@@ -201,6 +201,7 @@ export const account = 'DU1234567';
 export const symbols = ['AAPL', 'MSFT'] as const;
 /** A Monday, 10:00 in New York. */
 export const mondayMorning = Date.UTC(2026, 10, 23, 15, 0);
+/** Nothing is limited. */
 export const unlimited: GateLimits = {
   maxOrderQuantity: '0',
   maxOrderNotional: '0',
