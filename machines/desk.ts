@@ -385,7 +385,11 @@ export const cancel: Handle = ({ context, event, view }, out) => {
   const order = view(entry);
   const orders = [order];
   if (isClosed(order)) return answer(out, requestId, { outcome: 'closed', orders });
-  if (order.state === 'cancelling') return answer(out, requestId, { outcome: 'settled', orders });
+  if (order.state === 'cancelling') {
+    if (entry.live && (!context.shut || context.shut.canCancel))
+      out.toOrder(clientOrderId, { type: 'order.cancel', at });
+    return answer(out, requestId, { outcome: 'settled', orders });
+  }
   if (order.orderId === null) {
     const detail = 'the order belongs to another client of TWS: only cancel-all or its owner can cancel it';
     return answer(out, requestId, { outcome: 'invalid', orders, pointer: '/clientOrderId', detail });

@@ -11,7 +11,7 @@ import {
   type OrderTicket,
   type Reason,
 } from './order.ts';
-import type { BrokerFact, TwsCommand } from './tws.ts';
+import type { BrokerFact, BrokerOrderStatus, TwsCommand } from './tws.ts';
 
 export interface OrderInput {
   /** as it is known so far; `state` decides where the actor wakes up */
@@ -34,8 +34,8 @@ export interface OrderContext extends OrderInput {
   readonly isUnsent: boolean;
   /** not a byte of it left before this, ms since the epoch */
   readonly sentSince: number;
-  /** the broker's newest word of the order does not know of a cancel */
-  readonly isCancelUnheard: boolean;
+  /** the broker's newest word of the order; null: there was none in this life of it */
+  readonly seenStatus: BrokerOrderStatus | null;
   /** permId of a live incarnation -> complete lists, in a row, without it */
   readonly vanished: Readonly<Record<string, number>>;
   /** when this doubt began, ms since the epoch */
@@ -114,6 +114,8 @@ export type OrderReport =
 export const ackTimeoutMs = 4_000;
 /** A cancel may be unanswered for so long before it is asked for in the lists, and sent again if they don't show it. */
 export const cancelPatienceMs = 30_000;
+/** After so long without an effect a cancel is sent again when it is asked for again. */
+const cancelRepeatMs = 1_000;
 /** How long executions may lag behind a stated fill before they are asked for. */
 export const executionLagMs = 1_500;
 /** Complete answers without the order, in a row, before an unacknowledged order counts as unknown to the broker. */
@@ -128,11 +130,10 @@ export const stillUnexplained = (stated: Statement, order: Order): Statement =>
 /** A cancel was asked for and not refused. */
 export const isUnwanted = (order: Order): boolean => order.cancelRequestedAt !== undefined;
 
-export const question = ({ clientOrderId, reason }: Order): OrderReport => ({
-  type: 'order.evidenceWanted',
-  clientOrderId,
-  why: reason?.message ?? 'in doubt',
-});
+export const question = (
+  { clientOrderId, reason }: Order,
+  why = reason?.message ?? 'in doubt',
+): OrderReport => ({ type: 'order.evidenceWanted', clientOrderId, why });
 
 /** Why an order may be in doubt, in words for people; what is known beside it follows in brackets. */
 const doubts = {
@@ -261,5 +262,21 @@ export function doubtAbsent(context: OrderContext, event: EvidenceCompleted): Or
 export const isCancelLost = (context: OrderContext, event: OrderEvent): boolean =>
   event.type === 'evidence.completed' &&
   event.present &&
-  context.isCancelUnheard &&
+  isCancelUnheard(context) &&
   event.since > context.lastAt + cancelPatienceMs;
+
+const isCancelUnheard = ({ seenStatus }: OrderContext): boolean =>
+  seenStatus === 'working' || seenStatus === 'pending';
+
+/** Whoever asks again for a cancel that shows no effect may have seen it lost: it is sent once more. */
+export const isCancelRepeated = (context: OrderContext, event: OrderEvent): boolean =>
+  event.type === 'order.cancel' && isCancelUnheard(context) && event.at >= context.lastAt + cancelRepeatMs;
+
+/** Of an order whose cancel is under way TWS says that it cannot be cancelled: that is no news about its end. */
+export const heardIn = ({ seenStatus, order }: OrderContext, fact: BrokerFact): BrokerFact =>
+  fact.type === 'broker.orderNoted' &&
+  fact.disposition === 'cancelTargetClosed' &&
+  seenStatus === 'cancelPending' &&
+  order.state === 'cancelling'
+    ? { ...fact, disposition: 'notice' }
+    : fact;

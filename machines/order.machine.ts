@@ -14,9 +14,11 @@ import {
   type EvidenceCompleted,
   executionLagMs,
   hasStatedFills,
+  heardIn,
   isAbsent,
   isCalledMissing,
   isCancelLost,
+  isCancelRepeated,
   isListedSinceItsEnd,
   isMissingFrom,
   isNewList,
@@ -73,6 +75,7 @@ export const orderMachine = setup({
     leavesSurvivor: ({ context, event }) =>
       isNewList(context, event) && event.present && hasSurvivor(context.order),
     isCancelLost: ({ context, event }) => isCancelLost(context, event),
+    isCancelRepeated: ({ context, event }) => isCancelRepeated(context, event),
     isProvenAbsent: ({ context, event }) => isProvenAbsent(context, event),
     isNewlyLost: ({ context, event }) => isNewlyLost(context, event),
     isMissing: ({ context, event }) => isMissingFrom(context, event) && !context.isUnsent,
@@ -121,7 +124,7 @@ export const orderMachine = setup({
     weighEvidence: enqueueActions(({ context, event, enqueue }) => {
       const fact = event as BrokerFact;
       if (fact.type === 'broker.orderSeen' || fact.type === 'broker.statusSeen')
-        enqueue.assign({ isCancelUnheard: fact.status === 'working' || fact.status === 'pending' });
+        enqueue.assign({ seenStatus: fact.status });
       const filled = unexplainedFills(context.order, fact);
       // A newer statement takes the place of an older one, which may have been overtaken on its way.
       if (fact.type === 'broker.statusSeen' && fact.filled !== null && filled === null)
@@ -134,13 +137,9 @@ export const orderMachine = setup({
       }
       if (fact.type === 'broker.orderNoted' && fact.disposition === 'cancelled')
         enqueue.raise({ type: 'order.endAnnounced' }, { delay: 'executionLag' });
-      for (const news of interpret(context.order, fact)) enqueue.raise(news);
+      for (const news of interpret(context.order, heardIn(context, fact))) enqueue.raise(news);
       if (contradictsEnd(context.order, fact))
-        enqueue.sendParent({
-          type: 'order.evidenceWanted',
-          clientOrderId: context.order.clientOrderId,
-          why: 'the broker speaks of an order that has ended as open',
-        } satisfies OrderReport);
+        enqueue.sendParent(question(context.order, 'the broker speaks of an order that has ended as open'));
     }),
     /** What ended it was no end: a stray word, or one about a cancel that never arrived. */
     reopen: enqueueActions(({ context, event, enqueue }) => {
@@ -153,11 +152,7 @@ export const orderMachine = setup({
     revive: raise(({ context, event }) => listedAlive(context, event as OrderListed)),
     askForLaggingExecutions: enqueueActions(({ context, enqueue }) => {
       if (!hasStatedFills(context)) return;
-      enqueue.sendParent({
-        type: 'order.evidenceWanted',
-        clientOrderId: context.order.clientOrderId,
-        why: 'the broker states fills that no execution explains',
-      } satisfies OrderReport);
+      enqueue.sendParent(question(context.order, 'the broker states fills that no execution explains'));
     }),
     place: enqueueActions(({ context, enqueue }) => {
       if (context.replaying || !context.ticket || context.order.orderId === null) return;
@@ -189,7 +184,7 @@ export const orderMachine = setup({
       if (context.replaying || orderId === null) return;
       enqueue.sendParent({ type: 'tws.cancel', clientOrderId, orderId } satisfies OrderReport);
     }),
-    noteResending: assign(({ event }) => ({ lastAt: (event as EvidenceCompleted).at })),
+    noteResending: assign(({ event }) => ({ lastAt: (event as EvidenceCompleted | OrderCommand).at })),
     adoptNumber: assign(({ event }) => ({
       isUnsent: true,
       sentSince: (event as OrderFact).at,
@@ -313,7 +308,7 @@ export const orderMachine = setup({
     ...input,
     isUnsent: input.ticket !== null && input.order.state === 'reviewing',
     sentSince: Date.parse(input.order.createdAt),
-    isCancelUnheard: false,
+    seenStatus: null,
     vanished: {},
     doubtSince: Date.parse(input.order.updatedAt),
     absences: 0,
@@ -478,7 +473,7 @@ export const orderMachine = setup({
         'order.filled': fillingFurther,
         'order.filledAsStated': fillingFurther,
         'order.modified': fillingFurther,
-        'order.cancel': {},
+        'order.cancel': { guard: 'isCancelRepeated', actions: ['noteResending', 'sendCancel'] },
         'order.cancelRequested': {},
         'order.expired': { target: 'expired', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },

@@ -84,7 +84,8 @@ export const runtimeMachine = setup({
     connect: sendTo('tws', { type: 'tws.connect' }),
     disconnect: sendTo('tws', { type: 'tws.disconnect' }),
     restoreChildren: enqueueActions(({ context, event, enqueue }) => {
-      const { desk, ledger, withdrawal, audit } = event as Of<'runtime.restored'>;
+      const { desk, ledger, withdrawal, audit, lost } = event as Of<'runtime.restored'>;
+      if (lost) enqueue.sendTo('journal', append(toldAs('health', lost)));
       enqueue.assign({ at: desk.at, auditStanding: audit.standing, withdrawalStanding: withdrawal.standing });
       enqueue.sendTo('ledger', ledger);
       enqueue.sendTo('desk', desk);

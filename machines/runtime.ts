@@ -26,6 +26,8 @@ export type RuntimeEvent =
       readonly ledger: Extract<LedgerEvent, { type: 'ledger.restored' }>;
       readonly withdrawal: Extract<WithdrawalEvent, { type: 'withdrawal.restored' }>;
       readonly audit: Extract<AuditEvent, { type: 'audit.restored' }>;
+      /** the end of the session in which the former process stopped without a word; null: it said goodbye */
+      readonly lost: Extract<LinkReport, { type: 'tws.lost' }> | null;
     }
   | { readonly type: 'runtime.connect' }
   | { readonly type: 'runtime.drain'; readonly at: number }

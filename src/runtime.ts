@@ -67,6 +67,16 @@ export const restoredFrom = (restoration: Restoration, at: number): RuntimeEvent
     accounts: restoration.audit.accounts,
     open: restoration.audit.open,
   },
+  lost:
+    restoration.openSession === null
+      ? null
+      : {
+          type: 'tws.lost',
+          sessionId: restoration.openSession,
+          cause: 'failed',
+          message: 'the process ended without a word',
+          at,
+        },
 });
 
 export type Runtime = ReturnType<typeof createRuntime>;

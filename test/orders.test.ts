@@ -284,6 +284,21 @@ test('an order that the gateway swallowed is in doubt, asked about, and in the e
   expect(wire('placeOrder')).toHaveLength(1);
 });
 
+test('a cancel that TWS lost leaves again when it is asked for again, and not sooner than its effect may take', async () => {
+  await whole.place({ clientOrderId: 'c-1' });
+  const lost = whole.simulator.faults.ignore({ messages: ['cancelOrder'] }, 1);
+  const cancel = () => whole.call('DELETE', '/v1/orders/c-1');
+  for (let times = 1; times <= 3; times += 1)
+    expect(await cancel()).toMatchObject({ status: 202, body: { state: 'cancelling' } });
+  expect(lost.acted).toBe(1);
+  expect(wire('cancelOrder')).toHaveLength(1);
+  await eventually(cancel, ({ status }) => status === 409, 5_000);
+  expect(await whole.order('c-1', ({ state }) => state === 'cancelled')).toMatchObject({
+    filledQuantity: '0',
+  });
+  expect(wire('cancelOrder')).toHaveLength(2);
+});
+
 test('a cut behind the gateway shuts trading, books what still comes, and opens again after both endings', async () => {
   await whole.place({ clientOrderId: 'c-1' });
   for (const code of [1102, 1101] as const) {

@@ -39,6 +39,8 @@ export interface Restoration {
   readonly trading: TradingStanding;
   readonly withdrawal: WithdrawalStanding;
   readonly audit: AuditStanding;
+  /** the session with TWS that no fact ends; null: there is none */
+  readonly openSession: string | null;
 }
 
 /** Whatever reads throws, with the way to repair in its message, when a stored fact is not what was written. */
@@ -186,8 +188,17 @@ class SqliteJournal implements Journal {
         trading: this.#standing('trading', { state: 'open', reasons: [] }),
         withdrawal: this.#standing('withdrawal', { leases: [], owed: [] }),
         audit: this.#standing('audit', emptyStanding),
+        openSession: this.#openSession(),
       };
     });
+  }
+
+  #openSession(): string | null {
+    const [newest] = this.#facts(
+      `select ${factColumns} from facts f where channel = 'health' and event in ('tws.ready', 'tws.lost') order by seq desc limit 1`,
+    );
+    if (newest?.event !== 'tws.ready') return null;
+    return parse<{ health: { sessionId: string } }>(newest.payload).health.sessionId;
   }
 
   #executionsOf(open: Restoration['open'], since: number): ExecutionRow[] {

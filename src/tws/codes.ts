@@ -195,6 +195,14 @@ export function meaningOf(code: number): CodeMeaning {
   return orderRefusals.some(([first, last]) => code >= first && code <= last) ? refusal : unknown;
 }
 
+/** What a code says of the order whose id it carries. The order to cancel may be one that is being cancelled. */
+export function dispositionOf(code: number, message: string): OrderNoteDisposition {
+  const disposition = meaningOf(code).order ?? 'notice';
+  return disposition === 'cancelTargetClosed' && /state:\s*PendingCancel/i.test(message)
+    ? 'notice'
+    : disposition;
+}
+
 /** Whether the table has an opinion on a code. */
 export const isKnownCode = (code: number): boolean => meaningOf(code) !== unknown;
 

@@ -2,7 +2,7 @@
 import { EventName, type IBApi, type OrderCancel } from '@stoqey/ib';
 import type { SessionCommand, SessionInput, SessionReport } from '../../machines/tws.machine.ts';
 import type { BrokerFact, CancelOrder, OrderPreview, PlaceOrder } from '../../machines/tws.ts';
-import { isKnownCode, meaningOf } from './codes.ts';
+import { dispositionOf, isKnownCode } from './codes.ts';
 import { type Connection, openConnection } from './library.ts';
 import { createNotices } from './notices.ts';
 import { toIbContract, toIbOrder } from './orders.ts';
@@ -273,7 +273,7 @@ export function openSession(
       listeners.failed(id, code, message);
       return;
     }
-    const disposition = meaningOf(code).order ?? 'notice';
+    const disposition = dispositionOf(code, message);
     tell({ type: 'broker.orderNoted', at: connection.readAt, orderId: id, code, message, disposition }, '');
     // Whoever wants to try again needs an id that TWS takes.
     if (disposition === 'duplicateOrderId' || disposition === 'parentUnknown')

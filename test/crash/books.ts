@@ -63,10 +63,24 @@ export async function disagreements(books: CrashedBooks): Promise<readonly strin
       status !== null && !byName.has(id) ? [`${id} was answered with ${status} and is not known`] : [],
     ),
     ...timesWritten(books),
+    ...(await unpairedSessions(books)),
     ...writtenOrders(broker.simulator).flatMap(({ orderRef }) =>
       byName.get(orderRef)?.state === 'denied' ? [`${orderRef} was denied and written`] : [],
     ),
   ];
+}
+
+/** Sessions begin and end in turn, also when the process ended without a word. */
+async function unpairedSessions(books: CrashedBooks): Promise<string[]> {
+  const facts = await everyRow(books, '/v1/journal', 'facts');
+  const told = facts.filter(({ event }) => event === 'tws.ready' || event === 'tws.lost');
+  return told.flatMap((fact, index) => {
+    const before = told[index - 1];
+    const isOwn = before && before.payload.health.sessionId === fact.payload.health.sessionId;
+    const isInTurn =
+      fact.event === 'tws.lost' ? before?.event === 'tws.ready' && isOwn : before?.event !== 'tws.ready';
+    return isInTurn ? [] : [`fact ${fact.seq}: ${fact.event} follows ${before?.event ?? 'nothing'}`];
+  });
 }
 
 /** The exits of a bracket are wanted with their parent. */

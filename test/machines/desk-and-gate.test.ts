@@ -1,6 +1,6 @@
 /** The desk and the gate together: what is judged is what is sent, and what is reserved is what may trade. */
 import { expect, test } from 'vitest';
-import { type ActorRefFrom, createActor, setup } from 'xstate';
+import { type ActorRefFrom, createActor, enqueueActions, setup } from 'xstate';
 import { deskMachine } from '../../machines/desk.machine.ts';
 import type { DeskEvent, DeskReport } from '../../machines/desk.ts';
 import { type GateEvent, type GateReport, gateMachine } from '../../machines/gate.machine.ts';
@@ -20,17 +20,19 @@ function bench(limits: Partial<GateLimits> = {}) {
       types: { events: {} as DeskReport | GateReport | Extract<GateEvent, { type: 'gate.review' }> },
       actors: { desk: deskMachine, gate: gateMachine },
       actions: {
-        route: ({ event }) => {
+        route: enqueueActions(({ event, enqueue }) => {
+          const toDesk = (told: DeskEvent): void => enqueue.sendTo('desk', told);
           reports.push(event as DeskReport);
-          if (/^gate\.(review|orderNoted|release)$/.test(event.type)) gate().send(event as GateEvent);
-          if (event.type === 'gate.reviewed') desk().send(event);
+          if (/^gate\.(review|orderNoted|release)$/.test(event.type))
+            enqueue.sendTo('gate', event as GateEvent);
+          if (event.type === 'gate.reviewed') toDesk(event);
           if (event.type === 'trading.changed')
-            desk().send({ type: 'desk.tradingChanged', isHalted: event.state === 'halted', at });
+            toDesk({ type: 'desk.tradingChanged', isHalted: event.state === 'halted', at });
           if (event.type === 'journal.commit') {
             const seqs = event.records.map(() => ++seq);
-            desk().send({ type: 'journal.committed', requestId: event.requestId, seqs });
+            toDesk({ type: 'journal.committed', requestId: event.requestId, seqs });
           }
-        },
+        }),
       },
     }).createMachine({
       invoke: [

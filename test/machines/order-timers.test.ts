@@ -88,3 +88,22 @@ test('statements that go on do not put off the question about the first', () => 
   }
   expect(asked()).toBeGreaterThan(0);
 });
+
+test('that a cancel cannot be taken twice is no news while the first is under way', () => {
+  const told = (status: 'working' | 'cancelPending') => {
+    const { heard, send } = timedOrder();
+    for (const event of working) send(event);
+    send({ type: 'order.cancel', at: when });
+    send(statusSeen(status, { filled: '0', remaining: '10' }));
+    send({
+      ...announced,
+      code: 161,
+      message: 'not in a cancellable state',
+      disposition: 'cancelTargetClosed',
+    });
+    return heard.flatMap((report) => (report.type === 'order.recorded' ? [report.fact.type] : []));
+  };
+  expect(told('cancelPending')).toContain('order.noticed');
+  expect(told('cancelPending')).not.toContain('order.doubted');
+  expect(told('working')).toContain('order.doubted');
+});

@@ -400,7 +400,9 @@ test('an error on an order id is weighed, not obeyed', async () => {
   for (const code of [201, 10349, 399, 202, 10147, 10148, 103, 110, 99_999]) {
     peer.last.send(4, 2, 100, code, `text of ${code}`, '');
   }
-  await link.hears('broker.orderNoted', 9);
+  for (const state of ['Filled', 'PendingCancel'])
+    peer.last.send(4, 2, 100, 10148, `OrderId 100 cannot be cancelled, state: ${state}.`, '');
+  await link.hears('broker.orderNoted', 11);
   expect(link.all('broker.orderNoted').map(({ disposition }) => disposition)).toEqual([
     'refusal',
     'notice',
@@ -410,6 +412,8 @@ test('an error on an order id is weighed, not obeyed', async () => {
     'cancelTargetClosed',
     'duplicateOrderId',
     'refusal',
+    'notice',
+    'cancelTargetClosed',
     'notice',
   ]);
   expect(link.gateway.figures().unknownCodes).toBe(1);
