@@ -161,7 +161,7 @@ export class Streams implements StreamStatus {
     socket: WebSocket,
     connection: Socket,
     scopes: readonly Scope[],
-    countFailure: () => void = () => {},
+    countFailure: CountFailure = async () => null,
   ): void {
     const client = new StreamClient(socket, connection, scopes, this.limits, this.#options.onSlowClient);
     if (this.#closing || !this.#hasRoom(scopes)) {
@@ -233,7 +233,7 @@ export class Streams implements StreamStatus {
   }
 
   /** A fault of ours costs one client its connection, never the process. */
-  #hearSafely(client: StreamClient, data: RawData, isBinary: boolean, countFailure: () => void): void {
+  #hearSafely(client: StreamClient, data: RawData, isBinary: boolean, countFailure: CountFailure): void {
     try {
       this.#hear(client, data, isBinary, countFailure);
     } catch (error) {
@@ -246,7 +246,7 @@ export class Streams implements StreamStatus {
     client.close(closeCodes.internal, `the failure is in the log under session ${client.sessionId}`);
   }
 
-  #hear(client: StreamClient, data: RawData, isBinary: boolean, countFailure: () => void): void {
+  #hear(client: StreamClient, data: RawData, isBinary: boolean, countFailure: CountFailure): void {
     if (!this.#countMessage(client)) return;
     const message = isBinary ? null : parse(data);
     const type = message?.type;
@@ -256,7 +256,7 @@ export class Streams implements StreamStatus {
     }
     switch (type as keyof typeof messageChecks) {
       case 'auth':
-        this.#authenticate(client, message, countFailure);
+        void this.#authenticate(client, message, countFailure);
         break;
       case 'subscribe':
         this.#requests.push({ client, message });
@@ -273,7 +273,7 @@ export class Streams implements StreamStatus {
     }
   }
 
-  #authenticate(client: StreamClient, message: Message, countFailure: () => void): void {
+  async #authenticate(client: StreamClient, message: Message, countFailure: CountFailure): Promise<void> {
     const { value, errors } = messageChecks.auth(message);
     if (errors) {
       client.refuse('ack', message.id, invalid(errors));
@@ -281,8 +281,10 @@ export class Streams implements StreamStatus {
     }
     const scopes = this.access.scopesOf(value.token);
     if (scopes.length === 0) {
-      countFailure();
-      client.refuse('ack', value.id, problem('unauthenticated', 'this token is not known'));
+      const wait = await countFailure();
+      const refusal =
+        wait === null ? problem('unauthenticated', 'this token is not known') : tooMany(wait).problem;
+      client.refuse('ack', value.id, refusal);
       client.close(closeCodes.unauthenticated, 'not authenticated');
       return;
     }
@@ -481,11 +483,8 @@ export function addStream(server: FastifyInstance, streams: Streams, limiter: Li
         refuse(socket);
         return;
       }
-      streams.accept(
-        socket,
-        request.raw.socket,
-        scopesOf(streams, request),
-        () => void limiter.countFailure(request),
+      streams.accept(socket, request.raw.socket, scopesOf(streams, request), () =>
+        limiter.countFailure(request),
       );
     },
   });
@@ -502,6 +501,9 @@ function refuse(socket: WebSocket): void {
 function scopesOf(streams: Streams, request: FastifyRequest): readonly Scope[] {
   return streams.access.scopesOf(bearerOf(request));
 }
+
+/** Counts a wrong token: seconds to wait when this client has sent too many, else null. */
+type CountFailure = () => Promise<number | null>;
 
 interface Message {
   readonly type?: unknown;

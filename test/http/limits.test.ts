@@ -115,6 +115,15 @@ describe('a client that guesses tokens', () => {
       door.socket.on('unexpected-response', (_request, response) => resolve(response.statusCode)),
     );
     expect(status).toBe(429);
+    const behind = await StreamTester.open(running);
+    expect(await behind.ask({ type: 'auth', token: 'five' })).toMatchObject({
+      ok: false,
+      problem: { code: 'too-many-requests', status: 429 },
+    });
+    expect((await behind.closed).code).toBe(4401);
+    const late = await StreamTester.open(running);
+    expect(await late.ask({ type: 'auth', token: 'reader' })).toMatchObject({ ok: true, scopes: ['read'] });
+    late.close();
     const right = await StreamTester.open(running, bearer('reader'));
     expect(await right.ask({ type: 'ping' })).toMatchObject({ type: 'pong' });
     right.close();
