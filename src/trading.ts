@@ -396,6 +396,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       const [ticket] = tickets;
       const desk = runtime.child('desk').getSnapshot().context;
       if (!ticket) return nobody();
+      const before = recall(tickets);
+      if (before?.outcome === 'conflict') return before;
       if (desk.shut) return unavailable(desk.shut.reason);
       const market = await marketOf(ticket.contract, ticket.instrument, false);
       const verdict = runtime.review({

@@ -120,6 +120,11 @@ test('the same id twice is one order, and another body is a conflict', async () 
     status: 409,
     body: { code: 'client-order-id-reused' },
   });
+  const preview = { clientOrderId: 'c-1', instrument: 'AAPL', side: 'buy', quantity: '11', type: 'market' };
+  expect(await whole.call('POST', '/v1/orders/preview', preview)).toMatchObject({
+    status: 409,
+    body: { code: 'client-order-id-reused' },
+  });
   expect(wire('placeOrder')).toHaveLength(1);
 });
 

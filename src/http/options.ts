@@ -71,8 +71,7 @@ export type PreviewOutcome =
       readonly reason: Reason;
       readonly gate: GatePreview;
     }
-  | { readonly outcome: 'unavailable'; readonly reason: Reason }
-  | { readonly outcome: 'invalid'; readonly errors: readonly FieldProblem[] };
+  | Extract<SubmitOutcome, { outcome: 'conflict' | 'unavailable' | 'invalid' }>;
 
 export type TradingState = 'open' | 'reducing' | 'halted';
 export interface TradingStatus {

@@ -7,7 +7,7 @@ import { readChange, readOrder, readSettlement } from './order-input.ts';
 import { ChangeInput, OrderInput, SettlementInput } from './order-schema.ts';
 import { type Answer, answerToChange, answerToSubmit, orderNotFound } from './outcomes.ts';
 import { listOf, pageQuery, pageRequest, queried } from './pages.ts';
-import { invalid, ProblemError, problem, tradingUnavailable } from './problems.ts';
+import { ProblemError, problem } from './problems.ts';
 import { type Server, valid } from './routing.ts';
 import { FateView, OrderView, PreviewView, ProblemView } from './view-schema.ts';
 
@@ -182,20 +182,18 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
         tags,
         summary: 'What if: margin, commission, and what the gate would say',
         body: OrderInput,
-        response: { 200: PreviewView, ...problems(400, 503) },
+        response: { 200: PreviewView, ...problems(400, 409, 503) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const result = await trading.preview(valid(readOrder(request.body)));
       switch (result.outcome) {
         case 'previewed':
           return { accepted: true, reason: null, preview: result.preview, gate: result.gate };
         case 'rejected':
           return { accepted: false, reason: result.reason, preview: null, gate: result.gate };
-        case 'unavailable':
-          throw new ProblemError(tradingUnavailable(result.reason));
-        case 'invalid':
-          throw new ProblemError(invalid(result.errors));
+        default:
+          return send(reply, answerToSubmit(result));
       }
     },
   );
