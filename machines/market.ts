@@ -109,6 +109,8 @@ export interface ChangedRow {
 export interface Beat {
   /** ms since the epoch */
   readonly ts: number;
+  /** when the oldest tick in it was read, ms since the epoch */
+  readonly oldestAt: number;
   readonly rows: ReadonlyMap<string, ChangedRow>;
 }
 

@@ -60,11 +60,6 @@ export function createProgram(options: ProgramOptions) {
   observer.onChange(({ machine, entered }) => {
     if (entered !== null) metrics.transition(machine, entered);
   });
-  let oldestTickMs = 0;
-  const onRowAge = (ms: number): void => {
-    metrics.tickToBeat.record(ms);
-    oldestTickMs = Math.max(oldestTickMs, ms);
-  };
   const inspector = config.inspect
     ? createInspector({
         ...config.http,
@@ -85,7 +80,7 @@ export function createProgram(options: ProgramOptions) {
           inspector.inspect(event);
         }
       : observer.inspect,
-    onRowAge,
+    onRowAge: (ms) => metrics.tickToBeat.record(ms),
     now,
     ...(patience ? { patience } : {}),
   });
@@ -130,9 +125,8 @@ export function createProgram(options: ProgramOptions) {
         if (dropped > 0) metrics.droppedPrints.add(channel, dropped);
       },
       onSlowClient: (measure) => metrics.slowConsumers.add(measure),
-      onFanOut: (ms) => {
-        metrics.tickToClient.record(oldestTickMs + ms);
-        oldestTickMs = 0;
+      onFanOut: (_ms, _frames, tickMs) => {
+        metrics.tickToClient.record(tickMs);
       },
     },
     log.child({ part: 'http' }),

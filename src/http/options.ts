@@ -195,8 +195,8 @@ export interface MarketPort {
   ): { readonly view: LineView; release(): void };
   /** Waits for the first row of an acquired key, at most so long; undefined when none came. */
   firstQuote(key: string, timeoutMs: number): Promise<Quote | { readonly failed: Reason } | undefined>;
-  /** Shared: emits only when something changed. */
-  readonly beat$: Observable<Beat>;
+  /** For each group of readers the beat, at a moment of its own. Shared: emits only when something changed. */
+  readonly beats: readonly [Observable<Beat>, ...Observable<Beat>[]];
   contracts(contract: Contract): Promise<readonly ContractDetails[] | RequestFailure>;
   search(pattern: string): Promise<
     | readonly {
@@ -296,8 +296,11 @@ export interface HttpOptions {
   readonly streamLimits?: Partial<StreamLimits>;
   /** Bounds of HTTP that differ from the usual ones. */
   readonly httpLimits?: Partial<HttpLimits>;
-  /** Called once per beat with the time from the beat to its last frame handed to a socket, in ms. */
-  readonly onFanOut?: (ms: number, frames: number) => void;
+  /**
+   * Called once per beat of each group that has readers, when its last frame was handed to a socket: ms since the beat, how
+   * many frames, ms since its oldest tick was read.
+   */
+  readonly onFanOut?: (ms: number, frames: number, tickMs: number) => void;
   /** Called for each beat that a client did not get, each time it gets fewer of them, and when it is closed for it. */
   readonly onSlowClient?: (measure: 'skipped' | 'thinned' | 'closed') => void;
   /** Called once per beat of depth, trades and bars: changes folded into rows, and prints that rows had no room for. */

@@ -1,12 +1,15 @@
-/** The pulse of market data: what changed since the last one, serialised once for all readers. */
-import type { Observable, SchedulerLike, Subscription } from 'rxjs';
-import { interval, Subject } from 'rxjs';
+/** The pulse of market data: what changed since the last one, serialised once for all readers of a group. */
+import type { Subscription } from 'rxjs';
+import { asyncScheduler, Observable, type SchedulerAction, type SchedulerLike, Subject } from 'rxjs';
 import type { Beat, ChangedRow } from '../../machines/market.ts';
-import type { Quotes } from './quotes.ts';
+import type { QuoteCell, Quotes } from './quotes.ts';
 import type { LatencyFigures } from './window.ts';
 import { LatencyWindow } from './window.ts';
 
 const samples = 4096;
+/** Into so many parts a beat is divided at most, none shorter than this. */
+const groupsMax = 5;
+const partMs = 5;
 
 export interface PulseOptions {
   readonly quotes: Quotes;
@@ -21,18 +24,52 @@ export interface PulseOptions {
   readonly onRowAge?: (ms: number) => void;
 }
 
+/** Readers who are served at the same moment of each beat. */
+interface Group {
+  readonly index: number;
+  readonly beats: Subject<Beat>;
+  /** cells with changes that it has not got */
+  owed: QuoteCell[];
+}
+
 export class Pulse {
   /** Shared and hot. Nothing changed, nothing emitted. */
   readonly beat$: Observable<Beat>;
-  private readonly beats = new Subject<Beat>();
+  /**
+   * The same for groups of readers, the first of which is `beat$`: each hears of everything once per beat, one after the
+   * other, so that frames for a thousand clients do not all begin at one moment.
+   */
+  readonly beats: readonly [Observable<Beat>, ...Observable<Beat>[]];
+  private readonly groups: readonly Group[];
   private readonly latency = new LatencyWindow(samples);
   private readonly options: PulseOptions;
   private readonly timer: Subscription;
 
   constructor(options: PulseOptions) {
     this.options = options;
-    this.beat$ = this.beats.asObservable();
-    this.timer = interval(options.beatMs, options.scheduler).subscribe(() => this.beat());
+    const { beatMs, scheduler = asyncScheduler } = options;
+    const count = partsOf(beatMs);
+    this.groups = Array.from({ length: count }, (_, index) => ({
+      index,
+      beats: new Subject<Beat>(),
+      owed: [],
+    }));
+    const [first, ...others] = this.groups.map((group) => this.hearing(group));
+    if (!first) throw new Error('a beat has a part');
+    this.beat$ = first;
+    this.beats = [first, ...others];
+    const stepMs = beatMs / count;
+    let due = scheduler.now() + stepMs;
+    let parts = 0;
+    const pulse = this;
+    this.timer = scheduler.schedule(function (this: SchedulerAction<void>) {
+      parts += 1;
+      pulse.beat(parts % count);
+      // Timers are late, each a little: the beat is not. A clock that leaps moves it by no more than a part.
+      const now = scheduler.now();
+      due = due + stepMs > now && due <= now ? due + stepMs : now + stepMs;
+      this.schedule(undefined, due - now);
+    }, stepMs);
   }
 
   /** Time from a row's oldest unsent tick to the beat that sent it, in ms. */
@@ -40,30 +77,63 @@ export class Pulse {
     return this.latency.figures(this.options.now());
   }
 
-  /** One beat, now. */
-  beat(): void {
-    const { quotes, now, afterBeat } = this.options;
-    if (quotes.hasChanges) {
-      if (this.beats.observed) this.beats.next(this.collect(now()));
-      else quotes.drain((cell) => cell.settle());
-    }
-    afterBeat?.();
+  /** The beat of one group, now. */
+  beat(index = 0): void {
+    this.shareOut();
+    const group = this.groups[index];
+    if (group && group.owed.length > 0) this.serve(group, this.options.now());
+    if (index === 0) this.options.afterBeat?.();
   }
 
   close(): void {
     this.timer.unsubscribe();
-    this.beats.complete();
+    for (const { beats } of this.groups) beats.complete();
   }
 
-  private collect(ts: number): Beat {
+  private hearing(group: Group): Observable<Beat> {
+    return new Observable((reader) => {
+      const subscription = group.beats.subscribe(reader);
+      return () => {
+        subscription.unsubscribe();
+        if (group.beats.observed) return;
+        for (const cell of group.owed) cell.forgive(group.index);
+        group.owed = [];
+      };
+    });
+  }
+
+  /** What changed is owed to every group that has readers. */
+  private shareOut(): void {
+    const { quotes } = this.options;
+    if (!quotes.hasChanges) return;
+    quotes.drain((cell) => {
+      for (const { index, beats, owed } of this.groups) {
+        if (beats.observed && cell.owe(index)) owed.push(cell);
+      }
+      cell.settle();
+    });
+  }
+
+  private serve(group: Group, ts: number): void {
     const rows = new Map<string, ChangedRow>();
-    this.options.quotes.drain((cell) => {
-      const age = Math.max(0, ts - cell.oldestAt);
+    let oldestAt = ts;
+    for (const cell of group.owed) {
+      const { delta, merged, oldestAt: tickedAt } = cell.take(group.index);
+      if (this.options.quotes.find(cell.key) !== cell) continue;
+      oldestAt = Math.min(oldestAt, tickedAt);
+      const age = Math.max(0, ts - tickedAt);
       this.latency.add(age, ts);
       this.options.onRowAge?.(age);
-      const { key, merged } = cell;
-      rows.set(key, { key, delta: cell.takeDelta(), merged });
-    });
-    return { ts, rows };
+      rows.set(cell.key, { key: cell.key, delta, merged });
+    }
+    group.owed = [];
+    if (rows.size > 0) group.beats.next({ ts, oldestAt, rows });
   }
+}
+
+/** The most parts of equal whole milliseconds. */
+function partsOf(beatMs: number): number {
+  let parts = groupsMax;
+  while (parts > 1 && (beatMs % parts !== 0 || beatMs / parts < partMs)) parts -= 1;
+  return parts;
 }

@@ -409,6 +409,7 @@ export function createMarket(options: MarketOptions) {
 
     /** Shared and hot; emits only when something changed. */
     beat$: pulse.beat$ as Observable<Beat>,
+    beats: pulse.beats,
 
     /** Every tick of one instrument that somebody reads. */
     tick$: (key: string): Observable<Tick> => quotes.tick$(key),

@@ -29,6 +29,14 @@ const indexOf: Readonly<Record<QuoteField, number>> = {
 const statusBit = 1 << quoteFields.length;
 const prefixes = quoteFields.map((field) => `,"${field}":`);
 
+/** What a group of readers has not got of a cell. */
+interface Owed {
+  /** fields, by bit */
+  changed: number;
+  merged: number;
+  readonly oldestAt: number;
+}
+
 export class QuoteCell {
   readonly key: string;
   /** NaN: never received */
@@ -41,9 +49,9 @@ export class QuoteCell {
   total = 0;
   /** when the first tick was read, ms; 0 before */
   firstAt = 0;
-  /** ticks since the last delta */
+  /** ticks since it was settled */
   merged = 0;
-  /** read time of the oldest tick that the next delta will carry, ms */
+  /** read time of the oldest tick since then that changed something, ms */
   oldestAt = 0;
   /** every field ever received, by bit */
   received = 0;
@@ -51,6 +59,7 @@ export class QuoteCell {
 
   private changed = statusBit;
   private queued = false;
+  private readonly owed: (Owed | undefined)[] = [];
   private readonly dirty: QuoteCell[];
   private readonly head: string;
   private kind: DataKind = 'live';
@@ -128,20 +137,41 @@ export class QuoteCell {
     return row;
   }
 
-  /** JSON of what changed since the last call. Only for a cell that the dirty list held. */
-  takeDelta(): string {
-    let text = this.head;
-    const changed = this.changed;
-    for (let index = 0; index < prefixes.length; index += 1) {
-      if ((changed & (1 << index)) !== 0) text += `${prefixes[index]}${this.values[index]}`;
+  /** Adds what changed to what this group of readers has not got; true when that was nothing. */
+  owe(group: number): boolean {
+    const owed = this.owed[group];
+    if (owed === undefined) {
+      this.owed[group] = { changed: this.changed, merged: this.merged, oldestAt: this.oldestAt };
+      return true;
     }
-    if ((changed & statusBit) !== 0) text += `,"status":"${this.currentStatus}"`;
-    text += `,"merged":${this.merged},"ts":${this.readAt}}`;
-    this.settle();
-    return text;
+    owed.changed |= this.changed;
+    owed.merged += this.merged;
+    return false;
   }
 
-  /** Forgets what changed: nobody was there to hear of it. */
+  /** JSON of what is owed to a group, which is owed nothing then; `oldestAt`: read time of the oldest tick in it. */
+  take(group: number): { readonly delta: string; readonly merged: number; readonly oldestAt: number } {
+    const { changed, merged, oldestAt } = this.owed[group] ?? {
+      changed: 0,
+      merged: 0,
+      oldestAt: this.readAt,
+    };
+    this.forgive(group);
+    let delta = this.head;
+    for (let index = 0; index < prefixes.length; index += 1) {
+      if ((changed & (1 << index)) !== 0) delta += `${prefixes[index]}${this.values[index]}`;
+    }
+    if ((changed & statusBit) !== 0) delta += `,"status":"${this.currentStatus}"`;
+    delta += `,"merged":${merged},"ts":${this.readAt}}`;
+    return { delta, merged, oldestAt };
+  }
+
+  /** The group has no readers any more. */
+  forgive(group: number): void {
+    this.owed[group] = undefined;
+  }
+
+  /** What changed was shared out, or nobody was there to hear of it. */
   settle(): void {
     this.changed = 0;
     this.merged = 0;
@@ -212,7 +242,7 @@ export class Quotes {
     return this.dirty.length > 0;
   }
 
-  /** Hands every changed cell to `take`, which takes its delta or settles it, and forgets them. */
+  /** Hands every changed cell to `take`, which settles it, and forgets them. */
   drain(take: (cell: QuoteCell) => void): void {
     for (const cell of this.dirty) take(cell);
     this.dirty.length = 0;

@@ -64,6 +64,7 @@ function cacheAt(url: string, change: Partial<CacheOptions> = {}) {
       for (const quote of quotes) rows.set(quote.key, quote);
       beats.next({
         ts: Date.now(),
+        oldestAt: Date.now(),
         rows: new Map(quotes.map(({ key }) => [key, { key, delta: '{}', merged: 1 }])),
       });
     },

@@ -338,6 +338,7 @@ function pageFrom<T>(
 
 export class MemoryMarket implements MarketPort {
   readonly beat$ = new Subject<Beat>();
+  readonly beats = [this.beat$] as const;
   readonly quotes = new Map<string, Quote>();
   /** readers per key */
   readonly lines = new Map<string, number>();
@@ -391,7 +392,7 @@ export class MemoryMarket implements MarketPort {
       return [key, { key, delta, merged: changed.size }] as const;
     });
     this.#dirty.clear();
-    this.beat$.next({ ts, rows: new Map(rows) });
+    this.beat$.next({ ts, oldestAt: ts, rows: new Map(rows) });
   }
 
   async contracts() {

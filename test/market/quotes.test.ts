@@ -23,12 +23,18 @@ class Reader {
   frames = 0;
   emptyRows = 0;
 
-  constructor(quotes: Quotes, pulse: Pulse, keys: readonly string[]) {
+  readonly #subscription: { unsubscribe(): void } | undefined;
+
+  constructor(quotes: Quotes, pulse: Pulse, keys: readonly string[], group = 0) {
     for (const key of keys) {
       const row = quotes.find(key)?.row();
       if (row) this.rows.set(key, { ...row });
     }
-    pulse.beat$.subscribe((beat) => this.take(beat, keys));
+    this.#subscription = pulse.beats[group]?.subscribe((beat) => this.take(beat, keys));
+  }
+
+  leave(): void {
+    this.#subscription?.unsubscribe();
   }
 
   private take(beat: Beat, keys: readonly string[]): void {
@@ -49,7 +55,8 @@ type Step =
   | { readonly do: 'trust'; readonly key: string; readonly trusted: boolean }
   | { readonly do: 'halt'; readonly key: string; readonly halted: boolean }
   | { readonly do: 'beat' }
-  | { readonly do: 'join' };
+  | { readonly do: 'join'; readonly group: number }
+  | { readonly do: 'leave'; readonly reader: number };
 
 const keys = ['AAPL', 'CASH:EUR.USD', '__proto__'];
 const anyKey = fc.constantFrom(...keys);
@@ -66,10 +73,36 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('trust' as const), key: anyKey, trusted: fc.boolean() }),
   fc.record({ do: fc.constant('halt' as const), key: anyKey, halted: fc.boolean() }),
   { weight: 2, arbitrary: fc.constant({ do: 'beat' as const }) },
-  fc.constant({ do: 'join' as const }),
+  fc.record({ do: fc.constant('join' as const), group: fc.nat({ max: 4 }) }),
+  fc.record({ do: fc.constant('leave' as const), reader: fc.nat({ max: 9 }) }),
 );
 
 describe('conflation', () => {
+  test('groups of readers are served one after the other within a beat, each once', () => {
+    const { time, quotes, pulse } = setUp();
+    const served: { readonly at: number; readonly merged: number; readonly oldestMs: number }[][] = [];
+    for (const beats of pulse.beats) {
+      const mine: (typeof served)[number] = [];
+      served.push(mine);
+      beats.subscribe(({ ts, oldestAt, rows }) => {
+        const { merged } = JSON.parse(rows.get('AAPL')?.delta ?? '');
+        mine.push({ at: ts - began, merged, oldestMs: ts - oldestAt });
+      });
+    }
+    const began = time.now();
+    for (let ms = 0; ms < 4 * beatMs; ms += 1) {
+      quotes.cell('AAPL').tick('bid', ms, time.now());
+      time.advance(1);
+    }
+    pulse.close();
+    expect(served).toHaveLength(5);
+    for (const [group, beats] of served.entries()) {
+      expect(beats.slice(-3)).toEqual(
+        [50, 100, 150].map((beat) => ({ at: beat + (group * 10 || 50), merged: beatMs, oldestMs: beatMs })),
+      );
+    }
+  });
+
   test('a snapshot and the deltas after it add up to the cell, whenever a reader joins', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
@@ -79,7 +112,8 @@ describe('conflation', () => {
           if (one.do === 'tick') quotes.cell(one.key).tick(one.field, one.value, time.now());
           else if (one.do === 'trust') quotes.cell(one.key).trust(one.trusted, time.now());
           else if (one.do === 'halt') quotes.cell(one.key).setHalted(one.halted, time.now());
-          else if (one.do === 'join') readers.push(new Reader(quotes, pulse, keys));
+          else if (one.do === 'join') readers.push(new Reader(quotes, pulse, keys, one.group));
+          else if (one.do === 'leave') for (const reader of readers.splice(one.reader, 1)) reader.leave();
           else time.advance(beatMs);
           time.advance(1);
         }
@@ -101,9 +135,9 @@ describe('conflation', () => {
 
   test('merged counts of a reader who was there from the start sum to the ticks; the rest is still to come', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 80 }), fc.nat({ max: 4 }), (steps, group) => {
         const { time, quotes, pulse } = setUp();
-        const reader = new Reader(quotes, pulse, keys);
+        const reader = new Reader(quotes, pulse, keys, group);
         const ticks = new Map<string, number>();
         for (const one of steps) {
           if (one.do === 'beat') time.advance(beatMs);
