@@ -46,6 +46,8 @@ export type DeskAnswer =
   | { readonly outcome: 'closed'; readonly orders: readonly Order[] }
   | { readonly outcome: 'version'; readonly orders: readonly Order[] }
   | { readonly outcome: 'unknown'; readonly orders: readonly Order[] }
+  /** another client of TWS placed it: only that one, or a person in TWS, can change or cancel it */
+  | { readonly outcome: 'notOurs'; readonly orders: readonly Order[] }
   /** to be settled by hand an order must be missing from the broker's lists */
   | { readonly outcome: 'notMissing'; readonly orders: readonly Order[] }
   | { readonly outcome: 'unavailable'; readonly orders: readonly Order[]; readonly reason: Reason }
@@ -334,10 +336,7 @@ export const modify: Handle = ({ context, event, view }, out) => {
   if (isClosed(order)) return answer(out, requestId, { outcome: 'closed', orders });
   if (ifVersion !== null && ifVersion !== order.version)
     return answer(out, requestId, { outcome: 'version', orders });
-  if (!entry.ticket) {
-    const detail = 'the order was not submitted here: change it where it was made';
-    return answer(out, requestId, { outcome: 'invalid', orders, pointer: '/clientOrderId', detail });
-  }
+  if (!entry.ticket) return answer(out, requestId, { outcome: 'notOurs', orders });
   if (context.shut)
     return answer(out, requestId, { outcome: 'unavailable', orders, reason: context.shut.reason });
   const isChanging = Object.values(context.operations).some(
@@ -390,10 +389,7 @@ export const cancel: Handle = ({ context, event, view }, out) => {
       out.toOrder(clientOrderId, { type: 'order.cancel', at });
     return answer(out, requestId, { outcome: 'settled', orders });
   }
-  if (order.orderId === null) {
-    const detail = 'the order belongs to another client of TWS: only cancel-all or its owner can cancel it';
-    return answer(out, requestId, { outcome: 'invalid', orders, pointer: '/clientOrderId', detail });
-  }
+  if (order.orderId === null) return answer(out, requestId, { outcome: 'notOurs', orders });
   if (context.shut && !context.shut.canCancel) {
     return answer(out, requestId, { outcome: 'unavailable', orders, reason: context.shut.reason });
   }

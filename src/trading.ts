@@ -271,6 +271,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       case 'settled':
       case 'closed':
       case 'version':
+      case 'notOurs':
       case 'notMissing':
         return order ? { outcome: answer.outcome, order } : { outcome: 'unknown' };
       default:

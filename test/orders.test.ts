@@ -437,6 +437,28 @@ test('an order of another client is listed as external, with fills of its own', 
       filledQuantity: '7',
       permIds: [expect.any(String)],
     });
+    const resting = { ...order, orderType: OrderType.LMT, action: OrderAction.BUY, lmtPrice: 1 };
+    const contract = { symbol: 'MSFT', secType: SecType.STK, exchange: 'SMART', currency: 'USD' };
+    other.placeOrder(id + 1, contract, resting);
+    await eventually(
+      () => whole.simulator.exchange.openOrders(),
+      (rows) => rows.length === 1,
+    );
+    whole.simulator.faults.drop(1);
+    const { orders } = await eventually(
+      async () => (await whole.call('GET', '/v1/orders?state=open')).body,
+      (body) => body.orders.length === 1,
+      15_000,
+    );
+    const path = `/v1/orders/${orders[0].clientOrderId}`;
+    for (const refused of [
+      await whole.call('DELETE', path),
+      await whole.call('PATCH', path, { limitPrice: '2' }),
+    ])
+      expect(refused).toMatchObject({
+        status: 409,
+        body: { code: 'order-not-ours', order: { state: 'working' } },
+      });
     expect((await whole.call('GET', '/v1/positions')).body.positions).toMatchObject([
       { instrument: 'MSFT', quantity: '-7', confirmed: true },
     ]);

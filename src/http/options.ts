@@ -47,6 +47,8 @@ export type ChangeOutcome =
   | { readonly outcome: 'unknown' }
   | { readonly outcome: 'closed'; readonly order: Order }
   | { readonly outcome: 'version'; readonly order: Order }
+  /** another client of TWS placed it */
+  | { readonly outcome: 'notOurs'; readonly order: Order }
   /** open, and not one that the broker's lists lack */
   | { readonly outcome: 'notMissing'; readonly order: Order }
   | { readonly outcome: 'denied'; readonly order: Order; readonly reason: Reason }

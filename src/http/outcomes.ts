@@ -53,6 +53,11 @@ export function answerToChange(
       const detail = `the order is at version ${result.order.version}: read it again`;
       return { problem: problem('version-mismatch', detail, { order: result.order }) };
     }
+    case 'notOurs': {
+      const fix = what === 'cancel' ? 'cancel it there, or everything with POST /v1/kill' : 'change it there';
+      const detail = `"${clientOrderId}" was placed in TWS or by another client: ${fix}`;
+      return { problem: problem('order-not-ours', detail, { order: result.order }) };
+    }
     case 'notMissing': {
       const detail = `"${clientOrderId}" is ${whyNotMissing(result.order)}`;
       return { problem: problem('order-not-missing', detail, { order: result.order }) };

@@ -18,6 +18,7 @@ export const problemTable = {
   'client-order-id-reused': { status: 409, title: 'Another order has this clientOrderId' },
   'order-closed': { status: 409, title: 'The order is closed' },
   'order-busy': { status: 409, title: 'The order waits for an answer of the broker' },
+  'order-not-ours': { status: 409, title: 'Another client of TWS placed the order' },
   'order-not-missing': { status: 409, title: "The broker's lists do not lack the order" },
   'too-many-leases': { status: 409, title: 'No further client may have a lease' },
   'part-failed': { status: 409, title: 'A part of the runtime has failed for good' },
