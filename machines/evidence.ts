@@ -216,6 +216,12 @@ export const echoed = [
   'timeInForce',
 ] as const satisfies readonly (keyof Order & keyof OrderTerms)[];
 
+/** Its prices follow the market at the broker: what was asked for is where they began. */
+export const isTrailing = ({ type }: Pick<Order, 'type'>): boolean =>
+  type === 'trailing_stop' || type === 'trailing_stop_limit';
+const moving: ReadonlySet<string> = new Set(['stopPrice', 'limitPrice']);
+const echoedOf = (order: Order) => (isTrailing(order) ? echoed.filter((name) => !moving.has(name)) : echoed);
+
 /** Terms that the broker echoes and that differ from ours: an acknowledged modification, or one made elsewhere. */
 function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {
   if (order.quantityUnknown) return sizeSeen(order, status, terms.quantity);
@@ -225,9 +231,9 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
   const newest = incarnationsOf(order).at(-1);
   if (newest && permId !== '0' && newest.permId !== permId) return olderSized(order, permId, terms);
   const seen: Partial<OrderTerms> = Object.fromEntries(
-    echoed.flatMap((name) => {
+    echoedOf(order).flatMap((name) => {
       const value = terms[name];
-      // A price that nobody asked for is TWS's own bookkeeping (the stop that a trailing order has reached).
+      // A price that nobody asked for is TWS's own bookkeeping.
       const isAsked = order[name] !== undefined || order.pendingChange?.[name] !== undefined;
       return value === null || value === undefined || (name !== 'quantity' && !isAsked)
         ? []
@@ -238,7 +244,8 @@ function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status
   if (order.pendingChange) {
     const wanted = effectiveChange({ ...order, ...seen }, order.pendingChange);
     // Only the terms that an openOrder shows can be compared; the rest is taken as asked once these agree.
-    const visible = Object.keys(wanted).some((name) => (echoed as readonly string[]).includes(name));
+    const shown: readonly string[] = echoedOf(order);
+    const visible = Object.keys(wanted).some((name) => shown.includes(name));
     if (!visible) return [{ type: 'order.modified', terms: { ...different, ...order.pendingChange } }];
     const lost: Reason = { code: 'modify-lost', message: 'the broker holds the order on its former terms' };
     const isUnderWay = order.state === 'modifying' || order.state === 'cancelling';

@@ -1,7 +1,7 @@
 /** What an order hears, what it says to its desk, and what it knows besides its view. */
 import type { Alarm } from './alarm.ts';
-import { compare } from './decimal.ts';
-import { cancelledCode, echoed } from './evidence.ts';
+import { compare, subtract, toDecimal } from './decimal.ts';
+import { cancelledCode, echoed, isTrailing } from './evidence.ts';
 import { isComplete, liveIncarnations } from './incarnation.ts';
 import {
   isSettledByHand,
@@ -10,6 +10,7 @@ import {
   type OrderFact,
   type OrderTicket,
   type Reason,
+  withChange,
 } from './order.ts';
 import type { BrokerFact, BrokerOrderStatus, TwsCommand } from './tws.ts';
 
@@ -164,6 +165,28 @@ const changeable = [
 /** The terms as they stand now, of those that a change may touch. */
 export const termsOf = (order: Order): Partial<OrderTicket> =>
   Object.fromEntries(changeable.flatMap((name) => (order[name] === undefined ? [] : [[name, order[name]]])));
+
+/** What a change asks TWS to make of the order: its standing terms, with those that change. */
+export function changedTicket(ticket: OrderTicket, order: Order): OrderTicket {
+  const change = order.pendingChange ?? {};
+  const changed = { ...withChange({ ...ticket, ...termsOf(order) }, change), transmit: true };
+  if (!isTrailing(order)) return changed;
+  // Where its stop began is history: it would put one that has followed the market back, and its limit with it.
+  const { stopPrice, limitPrice, ...moving } = changed;
+  const { trailStopPrice: first, ...tws } = ticket.tws ?? {};
+  const began = ticket.stopPrice ?? toDecimal(Number(first ?? Number.NaN));
+  const isFollowing =
+    limitPrice !== undefined && began && change.limitPrice === undefined && change.stopPrice === undefined;
+  const offset = isFollowing && {
+    lmtPriceOffset: order.side === 'sell' ? subtract(began, limitPrice) : subtract(limitPrice, began),
+  };
+  return {
+    ...moving,
+    ...(change.stopPrice === undefined ? {} : { stopPrice: change.stopPrice }),
+    ...(offset || limitPrice === undefined ? {} : { limitPrice }),
+    ...(ticket.tws || offset ? { tws: { ...offset, ...tws } } : {}),
+  };
+}
 
 /** How many of several broker orders were cancelled, as words have told that name none: those that the lists lack since. */
 export function unnamedEnds({ incarnations = [], notices, cancelRequestedAt }: Order): number {

@@ -3,11 +3,12 @@ import { assign, enqueueActions, raise, setup } from 'xstate';
 import { type Alarm, alarmsOf, doubtAlarm, resolutionAlarm } from './alarm.ts';
 import { aliveAgain, contradictsEnd, interpret, unexplainedFills } from './evidence.ts';
 import { hasSurvivor, isComplete, liveIncarnations } from './incarnation.ts';
-import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason, withChange } from './order.ts';
+import { applyFact, isFullyFilled, type Order, type OrderFact, type Reason } from './order.ts';
 import {
   absencesMin,
   ackTimeoutMs,
   cancelPatienceMs,
+  changedTicket,
   type DispatchWithheld,
   doubt,
   doubtAbsent,
@@ -36,7 +37,6 @@ import {
   question,
   type SessionLost,
   stillUnexplained,
-  termsOf,
   unnamedEnds,
 } from './order-words.ts';
 import type { BrokerFact } from './tws.ts';
@@ -166,15 +166,11 @@ export const orderMachine = setup({
     }),
     placeChange: enqueueActions(({ context, enqueue }) => {
       if (context.replaying || !context.ticket || context.order.orderId === null) return;
-      const { tws, ...intent } = context.ticket;
-      // Where its stop began is history: it would put one that has followed the market back.
-      const { trailStopPrice: _, ...further } = tws ?? {};
-      const standing = { ...intent, ...(tws ? { tws: further } : {}), ...termsOf(context.order) };
       enqueue.sendParent({
         type: 'tws.place',
         orderId: context.order.orderId,
         parentOrderId: context.order.orphaned ? 0 : context.parentOrderId,
-        ticket: { ...withChange(standing, context.order.pendingChange ?? {}), transmit: true },
+        ticket: changedTicket(context.ticket, context.order),
         at: context.lastAt,
         modification: true,
       } satisfies OrderReport);
@@ -473,7 +469,7 @@ export const orderMachine = setup({
         'order.filled': fillingFurther,
         'order.filledAsStated': fillingFurther,
         'order.modified': fillingFurther,
-        'order.cancel': { guard: 'isCancelRepeated', actions: ['noteResending', 'sendCancel'] },
+        'order.cancel': [{ guard: 'isCancelRepeated', actions: ['noteResending', 'sendCancel'] }, {}],
         'order.cancelRequested': {},
         'order.expired': { target: 'expired', actions: 'record' },
         'order.rejected': { target: 'rejected', actions: 'record' },

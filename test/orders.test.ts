@@ -110,6 +110,55 @@ test('a changed order has terms that a new one could have', async () => {
   stream.close();
 });
 
+test('a change of another term leaves a trailing stop, and the limit behind it, where the market has put them', async () => {
+  const pin = (bid: number) =>
+    whole.simulator.exchange.script.pin(265598, {
+      bid,
+      ask: bid + 0.02,
+      last: bid,
+      bidSize: 500,
+      askSize: 500,
+    });
+  const stops = () =>
+    Object.fromEntries(
+      whole.simulator.exchange
+        .openOrders()
+        .map(({ request, trailStopPrice }) => [request.orderRef, trailStopPrice]),
+    );
+  const trailing = { type: 'trailing_stop', side: 'sell', trailAmount: '5', limitPrice: undefined };
+  pin(270);
+  await whole.place({ ...trailing, clientOrderId: 'bare' });
+  await whole.place({ ...trailing, clientOrderId: 'begun', stopPrice: '262' });
+  await whole.place({ ...trailing, clientOrderId: 'further', tws: { trailStopPrice: 262 } });
+  const limited = { ...trailing, type: 'trailing_stop_limit', stopPrice: '262', limitPrice: '261.5' };
+  await whole.place({ ...limited, clientOrderId: 'limited' });
+  pin(300);
+  const followed = { bare: 295, begun: 295, further: 295, limited: 295 };
+  await eventually(stops, (now) => Object.values(now).every((stop) => stop === 295));
+  pin(296);
+  for (const id of Object.keys(followed)) {
+    expect((await whole.call('PATCH', `/v1/orders/${id}`, { timeInForce: 'gtc' })).status).toBe(202);
+    const changed = await whole.order(id, ({ state }) => state === 'working');
+    expect(changed).toMatchObject({ timeInForce: 'gtc', reason: null });
+    expect(changed.stopPrice).toBe(id === 'begun' || id === 'limited' ? '262' : undefined);
+  }
+  expect(stops()).toEqual(followed);
+  expect((await whole.call('PATCH', '/v1/orders/begun', { stopPrice: '291.5' })).status).toBe(202);
+  expect(await whole.order('begun', ({ state }) => state === 'working')).toMatchObject({
+    stopPrice: '291.5',
+  });
+  expect(stops()).toEqual({ ...followed, begun: 291.5 });
+  // A limit of its stop's distance waits in the book; one that had stayed behind would be filled.
+  pin(293);
+  expect(await whole.order('limited', ({ notices }) => notices !== undefined)).toMatchObject({
+    state: 'working',
+  });
+  pin(294.75);
+  expect(await whole.order('limited', ({ state }) => state === 'filled')).toMatchObject({
+    averageFillPrice: '294.5',
+  });
+});
+
 test('the same id twice is one order, and another body is a conflict', async () => {
   const [first, second] = await Promise.all([
     whole.place({ clientOrderId: 'c-1' }),

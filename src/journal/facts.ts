@@ -2,8 +2,11 @@
 import { crc32 } from 'node:zlib';
 import type { JournalEntry, JournalRecord } from '../../machines/journal.ts';
 
-/** What a fact is about. Facts about the link, the process and alerts are about nothing that has a newest state. */
-export type Kind = 'order' | 'execution' | 'position' | 'trading' | 'withdrawal' | 'audit';
+/** What a fact is about. Alerts, and most facts about the link, are about nothing that has a newest state. */
+export type Kind = 'order' | 'execution' | 'position' | 'trading' | 'withdrawal' | 'audit' | 'session';
+
+/** Facts about the session with TWS: it began, or it ended. */
+const ofSessions: ReadonlySet<string> = new Set(['tws.ready', 'tws.lost']);
 
 /** A fact on its way into the file. */
 export interface Written {
@@ -150,8 +153,7 @@ export function inWriting(entry: JournalEntry): Written {
         ts: Math.trunc(entry.at),
         channel: 'health',
         event: entry.event,
-        kind: null,
-        name: null,
+        ...(ofSessions.has(entry.event) ? { kind: 'session', name: '' } : { kind: null, name: null }),
         fact: {},
         payload: { health: entry.detail },
       };

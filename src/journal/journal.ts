@@ -112,7 +112,7 @@ const decodeCursor = (kind: string, cursor: string | null): number => {
 };
 
 /** The newest facts of a kind, by way of their heads. */
-const newestOf = (kind: 'order' | 'execution' | 'position'): string =>
+const newestOf = (kind: 'order' | 'execution' | 'position' | 'session'): string =>
   `select h.first_seq, ${factColumns} from heads h join facts f on f.seq = h.seq where h.kind = '${kind}'`;
 
 class SqliteJournal implements Journal {
@@ -194,9 +194,7 @@ class SqliteJournal implements Journal {
   }
 
   #openSession(): string | null {
-    const [newest] = this.#facts(
-      `select ${factColumns} from facts f where channel = 'health' and event in ('tws.ready', 'tws.lost') order by seq desc limit 1`,
-    );
+    const [newest] = this.#facts(`${newestOf('session')} and h.name = ''`);
     if (newest?.event !== 'tws.ready') return null;
     return parse<{ health: { sessionId: string } }>(newest.payload).health.sessionId;
   }

@@ -67,7 +67,12 @@ function prices(ticket: OrderTicket): Fields {
     case 'trailing_stop':
       return { ...offset, ...percent, ...firstStop };
     case 'trailing_stop_limit':
-      return { ...offset, ...percent, ...firstStop, ...limit };
+      return {
+        ...offset,
+        ...percent,
+        ...firstStop,
+        ...(ticket.tws?.lmtPriceOffset === undefined ? limit : {}),
+      };
     case 'relative':
       return {
         ...limit,

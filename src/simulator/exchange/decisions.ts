@@ -38,6 +38,9 @@ export function advanceTrail(order: WorkingOrder, quote: QuoteSnapshot): void {
       ? ceilToTick(order.instrument, reference + distance)
       : floorToTick(order.instrument, reference - distance);
   if (order.trailStop === null) order.trailStop = trailStopPrice ?? wanted;
+  const { lmtPrice, lmtPriceOffset } = order.request;
+  order.trailOffset ??=
+    lmtPriceOffset ?? (lmtPrice === null ? null : order.sign * (lmtPrice - order.trailStop));
   order.trailStop = order.sign === 1 ? Math.min(order.trailStop, wanted) : Math.max(order.trailStop, wanted);
 }
 
@@ -54,11 +57,11 @@ export function isTriggerReached(order: WorkingOrder, quote: QuoteSnapshot): boo
 
 /** The limit of a trailing limit order once its stop has been reached. */
 export function trailingLimit(order: WorkingOrder): number | null {
-  const { lmtPriceOffset, lmtPrice } = order.request;
-  if (lmtPriceOffset === null || order.trailStop === null) return lmtPrice;
+  const { trailOffset, trailStop } = order;
+  if (trailOffset === null || trailStop === null) return order.request.lmtPrice;
   return order.sign === 1
-    ? floorToTick(order.instrument, order.trailStop + lmtPriceOffset)
-    : ceilToTick(order.instrument, order.trailStop - lmtPriceOffset);
+    ? floorToTick(order.instrument, trailStop + trailOffset)
+    : ceilToTick(order.instrument, trailStop - trailOffset);
 }
 
 function better(sign: 1 | -1, left: number, right: number | null): number {

@@ -176,6 +176,7 @@ export class Intake {
       hasMetMarket: false,
       isHeld: false,
       trailStop: request.trailStopPrice,
+      trailOffset: null,
       wonLimit: null,
       matchableAt: 0,
       activeFrom: null,

@@ -350,7 +350,9 @@ export class Venue {
       order.isTriggered = false;
       order.trailStop = null;
     }
-    if (request.trailStopPrice !== before.trailStopPrice) order.trailStop = request.trailStopPrice;
+    if (request.trailStopPrice !== null) order.trailStop = request.trailStopPrice;
+    if (request.lmtPrice !== before.lmtPrice || request.lmtPriceOffset !== before.lmtPriceOffset)
+      order.trailOffset = null;
     this.unwatch(order);
     if (!order.isTransmitted) {
       if (request.transmit) this.transmit(order);

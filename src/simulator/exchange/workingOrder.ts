@@ -45,6 +45,8 @@ export interface WorkingOrder {
   /** held by script at the exchange */
   isHeld: boolean;
   trailStop: number | null;
+  /** from the stop of a trailing order to its limit, which keeps the distance that it began with; null: not fixed yet */
+  trailOffset: number | null;
   /** a limit that the order got on its way (market-to-limit, trailing limit) */
   wonLimit: number | null;
   matchableAt: number;
