@@ -46,6 +46,7 @@ export const denialCodes = [
   'price-collar',
   'position-notional',
   'daily-loss',
+  'daily-loss-unknown',
   'not-reducing',
   'position-uncertain',
 ] as const;
@@ -286,23 +287,33 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
   const collar = outsideCollar(ticket, reference, limits.priceCollarPercent);
   if (collar) denials.push(collar);
   denials.push(...reviewPosition(book, rest, worth, options));
-  // A client's word: an object has more names than those that were put into it.
-  const loss = Object.hasOwn(book.dailyPnl, ticket.account) ? book.dailyPnl[ticket.account] : undefined;
-  if (
-    isLimited(limits.maxDailyLoss) &&
-    loss !== undefined &&
-    compare(negate(loss), limits.maxDailyLoss) > 0
-  ) {
-    if (!reduces(book, rest, options.replaces)) {
-      denials.push(
-        denial(
-          'daily-loss',
-          `the day's loss exceeds MAX_DAILY_LOSS=${limits.maxDailyLoss}: only reducing orders`,
-        ),
-      );
-    }
-  }
+  const loss = lossDenial(book, ticket.account);
+  if (loss && !reduces(book, rest, options.replaces)) denials.push(loss);
   return denials;
+}
+
+/** Whether the day's profit or loss, where it is limited, is not told. */
+export const isLossUnknown = (
+  { limits, dailyPnl }: Pick<GateBook, 'limits' | 'dailyPnl'>,
+  account: string,
+): boolean => isLimited(limits.maxDailyLoss) && !Object.hasOwn(dailyPnl, account);
+
+/** An account that holds something may have lost any amount before TWS tells; one that is flat has little to lose more. */
+function lossDenial(book: GateBook, account: string): Denial | null {
+  const { maxDailyLoss } = book.limits;
+  if (isLossUnknown(book, account)) {
+    const prefix = positionKey(account, '');
+    const holds = Object.entries(book.positions).some(
+      ([key, held]) => key.startsWith(prefix) && !isZero(held),
+    );
+    const why = `TWS has not told the day's profit or loss of ${account}, and MAX_DAILY_LOSS=${maxDailyLoss} bounds it`;
+    return holds ? denial('daily-loss-unknown', `${why}: only reducing orders`) : null;
+  }
+  // A client's word: an object has more names than those that were put into it.
+  const daily = Object.hasOwn(book.dailyPnl, account) ? book.dailyPnl[account] : undefined;
+  if (!isLimited(maxDailyLoss) || daily === undefined || compare(negate(daily), maxDailyLoss) <= 0)
+    return null;
+  return denial('daily-loss', `the day's loss exceeds MAX_DAILY_LOSS=${maxDailyLoss}: only reducing orders`);
 }
 
 /** What has no price because nobody could ask, or nobody answered yet, must not slip through; TWS's own word that it has none is borne. */
@@ -366,8 +377,10 @@ function reviewPosition(
   const sameSide = sideWith(book, ticket, options.replaces, options.together);
   const after = ticket.side === 'buy' ? add(held, sameSide) : subtract(held, sameSide);
   const grows = compare(absolute(after), absolute(held)) > 0;
+  // By itself it closes more than there is: what it opens on the other side is a position like any other.
+  const turns = compare(multiply(after, held), '0') < 0 && compare(ticket.quantity, absolute(held)) > 0;
   const notional = worth(after);
-  if (grows && notional !== null && compare(notional, maxPositionNotional) > 0) {
+  if ((grows || turns) && notional !== null && compare(notional, maxPositionNotional) > 0) {
     denials.push(
       denial(
         'position-notional',

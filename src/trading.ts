@@ -3,7 +3,7 @@ import { isPositive, isZero, toDecimal } from '../machines/decimal.ts';
 import type { DeskAnswer, Submission } from '../machines/desk.ts';
 import { isClosed } from '../machines/evidence.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
-import { type Absence, referencePrice, unpricedLimits } from '../machines/gate.ts';
+import { type Absence, isLossUnknown, referencePrice, unpricedLimits } from '../machines/gate.ts';
 import { ticketOf } from '../machines/identity.ts';
 import type { Contract } from '../machines/instrument.ts';
 import type { Order, OrderTicket, Reason } from '../machines/order.ts';
@@ -44,6 +44,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
   /** instrument -> the line that keeps its mark fresh, in the order of use */
   const watched = new Map<string, { readonly release: () => void }>();
   const markless = new Map<string, { readonly until: number; readonly absence: Absence }>();
+  /** accounts whose profit or loss an order has waited for */
+  const lossesAwaited = new Set<string>();
 
   function watch(contract: Contract, instrument: string): void {
     const known = watched.get(instrument);
@@ -131,7 +133,28 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
 
   /** An approved order that limits on value were not applied to is told of. */
   function unpriced(ticket: OrderTicket, market: Omit<Submission, 'ticket'>): readonly string[] {
-    return unpricedLimits(runtime.child('gate').getSnapshot().context.limits, { ticket, ...market });
+    const gate = runtime.child('gate').getSnapshot().context;
+    const limits = unpricedLimits(gate.limits, { ticket, ...market });
+    return isLossUnknown(gate, ticket.account) ? [...limits, 'MAX_DAILY_LOSS'] : limits;
+  }
+
+  /** The first orders wait a moment for the day's profit or loss: without it nobody knows how much is lost already. */
+  function lossOf(account: string): Promise<void> | undefined {
+    const gate = runtime.child('gate').getSnapshot().context;
+    const isAwaited = gate.accounts.includes(account) && !lossesAwaited.has(account);
+    if (!isAwaited || !isLossUnknown(gate, account)) return undefined;
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(deadline);
+        stopListening();
+        lossesAwaited.add(account);
+        resolve();
+      };
+      const deadline = setTimeout(finish, firstMarkMs);
+      const stopListening = runtime.gateway.onPnl((row) => {
+        if (row.account === account && row.daily !== null) finish();
+      });
+    });
   }
 
   function tellUnpriced(ticket: OrderTicket, market: Omit<Submission, 'ticket'>): void {
@@ -200,6 +223,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       ? { mark: null, multiplier: null }
       : marketOf(request.contract, request.instrument, false);
     const known = market instanceof Promise ? await market : market;
+    const loss = shut ? undefined : lossOf(tickets[0]?.account ?? '');
+    if (loss) await loss;
     const entered = performance.now();
     const submissions = tickets.map((ticket): Submission => ({ ticket, ...known }));
     const requestId = runtime.nextRequestId();
@@ -401,6 +426,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       if (before?.outcome === 'conflict') return before;
       if (desk.shut) return unavailable(desk.shut.reason);
       const market = await marketOf(ticket.contract, ticket.instrument, false);
+      await lossOf(ticket.account);
       const verdict = runtime.review({
         type: 'gate.review',
         requestId: runtime.nextRequestId(),

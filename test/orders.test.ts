@@ -551,6 +551,24 @@ test('the gate refuses before the wire, and the refusal is kept', async () => {
   expect(wire('placeOrder')).toEqual([]);
 });
 
+test('a loss that TWS has not told bounds what is held already; an account that is flat is told of', async () => {
+  const { faults, exchange } = whole.simulator;
+  await whole.place({ clientOrderId: 'c-1', type: 'market', limitPrice: undefined }, '?wait=closed');
+  await whole.restart(() => faults.swallow({ messages: ['pnl'] }));
+  const unknown = { status: 422, body: { code: 'denied-daily-loss-unknown' } };
+  expect(await whole.place({ clientOrderId: 'c-2' })).toMatchObject(unknown);
+  const exit = { clientOrderId: 'c-3', side: 'sell', type: 'market', limitPrice: undefined };
+  expect((await whole.place(exit, '?wait=closed')).body).toMatchObject({ state: 'filled' });
+  expect(exchange.positions().filter(({ position }) => position !== 0)).toEqual([]);
+  const preview = { instrument: 'AAPL', side: 'buy', quantity: '10', type: 'market' };
+  expect((await whole.call('POST', '/v1/orders/preview', preview)).body.gate).toEqual({
+    approved: true,
+    reasons: [],
+    unapplied: ['MAX_DAILY_LOSS'],
+  });
+  expect((await whole.place({ clientOrderId: 'c-4' })).status).toBe(201);
+});
+
 test('a client cannot move its own limits by what it says of a contract', async () => {
   const numbered = { exchange: 'SMART', conId: 265598 };
   const stock = { symbol: 'AAPL', secType: 'STK', exchange: 'SMART', currency: 'USD' };

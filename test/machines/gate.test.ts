@@ -205,6 +205,27 @@ test('beyond the loss of the day only reducing orders pass', () => {
   expect(gate.judge({ side: 'sell', quantity: '10' })).toEqual([]);
 });
 
+test('a loss that nobody has told yet is no small one, where something is held', () => {
+  const gate = startGate({ maxDailyLoss: '100' });
+  expect(gate.judge({ clientOrderId: 'flat' })).toEqual([]);
+  gate.send(position('10'));
+  expect(gate.judge({ side: 'buy' })).toEqual(['daily-loss-unknown']);
+  expect(gate.judge({ side: 'sell', quantity: '10', clientOrderId: 'exit' })).toEqual([]);
+  gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily: '-99' });
+  expect(gate.judge({ side: 'buy' })).toEqual([]);
+});
+
+test('an order that turns a position round opens one like any other', () => {
+  const gate = startGate({ maxPositionNotional: '20000' });
+  gate.send(position('120'));
+  // Above the limit by the broker's own hand: it may be closed, also by one of two.
+  expect(gate.judge({ side: 'sell', quantity: '239' })).toEqual(['position-notional']);
+  expect(gate.judge({ side: 'sell', quantity: '199', clientOrderId: 'turn' })).toEqual([]);
+  gate.send({ type: 'gate.release', clientOrderIds: ['turn'] });
+  for (const clientOrderId of ['profit', 'stop'])
+    expect(gate.judge({ side: 'sell', quantity: '120', clientOrderId })).toEqual([]);
+});
+
 test.each([
   'constructor',
   'toString',
