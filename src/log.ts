@@ -2,6 +2,7 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 import type { Config } from './config.ts';
+import { createLogOutput } from './log-output.ts';
 
 /** How deep a logged object is searched for what must not be shown; deeper levels are cut off. */
 const MAX_DEPTH = 6;
@@ -63,7 +64,7 @@ function standardOutput(config: Pick<Config, 'production'>): DestinationStream {
   if (process.stdout.isTTY && !config.production) {
     return pretty({ translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', singleLine: true });
   }
-  return pino.destination({ dest: 1, sync: false });
+  return createLogOutput(1);
 }
 
 /** The same value when nothing in it needs hiding, otherwise a copy. */

@@ -1,9 +1,21 @@
-import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync, truncateSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createLogger, shortenAccount } from '../src/log.ts';
+import { compileCache, eventually, temporaryFolder } from './program.ts';
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
 
 function capture(logLevel: 'info' | 'debug' = 'info') {
   const lines: string[] = [];
@@ -104,6 +116,89 @@ describe('what must not be shown', () => {
       shortenAccount(''),
       shortenAccount('1234567'),
     ]).toEqual(['DU…567', 'U…', '…', '…567']);
+  });
+});
+
+describe('a log that cannot be written', () => {
+  const root = resolve(import.meta.dirname, '..');
+  const module = pathToFileURL(join(root, 'src/log.ts')).href;
+
+  test('stops nothing: the process answers, and ends when asked', async () => {
+    const folder = temporaryFolder();
+    const full = openSync('/dev/full', 'w');
+    const port = await freePort();
+    const child = spawn(process.execPath, [join(root, 'src/main.ts')], {
+      cwd: folder.path,
+      env: { PATH: process.env.PATH ?? '', ...compileCache, NODE_ENV: 'production', PORT: String(port) },
+      stdio: ['ignore', full, 'ignore'],
+    });
+    const ended = once(child, 'exit');
+    try {
+      const answers = (path: string) =>
+        fetch(`http://127.0.0.1:${port}${path}`).then(
+          ({ status }) => status,
+          () => 0,
+        );
+      await eventually(
+        () => answers('/health/ready?gate=trading'),
+        (status) => status === 200,
+        20_000,
+      );
+      expect(await answers('/nowhere')).toBe(404);
+      expect(await answers('/health/live')).toBe(200);
+      child.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      closeSync(full);
+      folder.remove();
+    }
+  }, 60_000);
+
+  test('goes on when there is room again, and says how much is missing', async () => {
+    const folder = temporaryFolder();
+    const file = join(folder.path, 'log');
+    const script = `
+      import { createLogger } from ${JSON.stringify(module)};
+      const log = createLogger({ logLevel: 'info', production: true });
+      let n = 0;
+      setInterval(() => log.info({ n: (n += 1) }, 'x'.repeat(100)), 5);
+      process.on('SIGTERM', () => { log.fatal('the last'); process.exit(0); });`;
+    // Of a file that is full a disk is not, so that this needs none of its own.
+    const child = spawn(
+      'bash',
+      [
+        '-c',
+        'ulimit -f 4; exec "$0" --input-type=module --eval "$1" >> "$2"',
+        process.execPath,
+        script,
+        file,
+      ],
+      { stdio: 'ignore' },
+    );
+    const ended = once(child, 'exit');
+    const read = () => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+    try {
+      await eventually(
+        () => read().length,
+        (length) => length >= 4 * 1024,
+      );
+      await new Promise((done) => setTimeout(done, 300));
+      truncateSync(file);
+      await eventually(read, (text) => text.includes('could not be written (EFBIG)'));
+      child.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+      const lines = read()
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map((line) => JSON.parse(line));
+      const word = lines.findIndex(({ lost }) => lost > 0);
+      expect(lines[word]).toMatchObject({ level: 'warn', lost: expect.any(Number) });
+      expect(lines.at(-1)).toMatchObject({ level: 'fatal', msg: 'the last' });
+    } finally {
+      child.kill('SIGKILL');
+      folder.remove();
+    }
   });
 });
 
