@@ -96,6 +96,8 @@ export interface HealthFacts {
     readonly lastTickAt: number | null;
     /** lines that wait for another to become free */
     readonly waiting: number;
+    /** lines that somebody reads and TWS refuses, although it served them before or will again */
+    readonly deprived: readonly string[];
   };
   readonly clients: {
     readonly connected: number;
@@ -407,12 +409,17 @@ function judgeMarketData(facts: HealthFacts): Finding {
     const detail = `${countOf(stale, 'market-data line')} silent: ${listOf(stale)}`;
     complaints.push({ status: 'warn', code: 'market-data-stale', detail, sinceAtLeast: oldest(stale) });
   }
-  const { waiting } = facts.marketData;
+  const { waiting, deprived } = facts.marketData;
   if (waiting > 0) {
     const detail = `every market-data line is in use: ${waiting} more ${waiting === 1 ? 'waits' : 'wait'}`;
     complaints.push({ status: 'warn', code: 'market-data-exhausted', detail });
   }
   const refused = tagged('refused').length;
+  if (deprived.length > 0) {
+    const lines = deprived.length === 1 ? 'market-data line' : 'market-data lines';
+    const detail = `${deprived.length} ${lines} refused: ${named(deprived)}`;
+    complaints.push({ status: 'warn', code: 'market-data-refused', detail });
+  }
   return {
     complaints,
     figures: {
@@ -549,8 +556,12 @@ function countOf(rows: readonly ActorRow[], noun: string): string {
 
 /** The first few, by the name of the order or the line: a report must stay readable. */
 function listOf(rows: readonly ActorRow[]): string {
-  const shown = rows.slice(0, 5).map(({ id }) => id.replace(/^.*?\.(?:order|line):/, ''));
-  return `${shown.join(', ')}${rows.length > shown.length ? `, and ${rows.length - shown.length} more` : ''}`;
+  return named(rows.map(({ id }) => id.replace(/^.*?\.(?:order|line):/, '')));
+}
+
+function named(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(', ');
+  return names.length > 5 ? `${shown}, and ${names.length - 5} more` : shown;
 }
 
 function oldest(rows: readonly ActorRow[]): string {

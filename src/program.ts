@@ -139,6 +139,7 @@ export function createProgram(options: ProgramOptions) {
     if (isFinished) return;
     isFinished = true;
     stopMeters();
+    vitals.stop();
     runtime.stop();
     metrics.close();
   };

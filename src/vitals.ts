@@ -9,6 +9,9 @@ import type { Runtime } from './runtime.ts';
 
 /** A report is made at most this often, however many probes ask. */
 const reportEveryMs = 250;
+/** Also without a probe, so that what it says began is when it began: soon after a change that is not of an order, and now and then. */
+const lookAfterMs = 20;
+const lookEveryMs = 1_000;
 
 export interface VitalsOptions {
   readonly runtime: Runtime;
@@ -34,9 +37,16 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
   let changed = true;
   let ticksSeen = 0;
   let lastTickAt: number | null = null;
-  observer.onChange(() => {
+  let look: NodeJS.Timeout | null = null;
+  const stopListening = observer.onChange(({ machine }) => {
     changed = true;
+    if (machine === 'order' || machine === 'blotter') return;
+    look ??= setTimeout(() => {
+      look = null;
+      port.report();
+    }, lookAfterMs).unref();
   });
+  const looking = setInterval(() => port.report(), lookEveryMs).unref();
 
   function failingLists(): string[] {
     const lists = runtime.child('reconciliation').getSnapshot().context.lists;
@@ -50,7 +60,7 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
     const { context } = tws;
     const total = metrics.order.total.summary();
     const last = context.undecodable.at(-1);
-    const { ticks } = runtime.market.figures();
+    const { ticks, linesShort, linesDeprived } = runtime.market.figures();
     if (ticks !== ticksSeen) {
       ticksSeen = ticks;
       lastTickAt = at;
@@ -91,7 +101,7 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
         failing: failingLists(),
         differences: runtime.child('audit').getSnapshot().context.book.open.length,
       },
-      marketData: { lastTickAt, waiting: runtime.market.figures().linesShort },
+      marketData: { lastTickAt, waiting: linesShort, deprived: linesDeprived },
       clients: clients(),
       ...redisFacts(),
       eventLoop: metrics.eventLoop(),
@@ -129,6 +139,11 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
   };
   return {
     port,
+    stop(): void {
+      stopListening();
+      clearInterval(looking);
+      if (look) clearTimeout(look);
+    },
     noteBound(): void {
       start.httpBound = true;
       changed = true;

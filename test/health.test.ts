@@ -64,7 +64,7 @@ const well: HealthFacts = {
   },
   journal: { writable: true, lastSeq: 12, lastAppendMs: 0.2, trouble: null },
   reconciliation: { sessionId: 's2', completedAt: now - 1_000, failing: [], differences: 0 },
-  marketData: { lastTickAt: now - 5, waiting: 0 },
+  marketData: { lastTickAt: now - 5, waiting: 0, deprived: [] },
   clients: { connected: 2, subscriptions: 3, slow: 0, closedSlow: 0, unsentBytes: 0 },
   redis: 'absent',
   eventLoop: { p99Ms: 1, maxMs: 3, lastTurnAgeMs: 4, stallMs: 0 },

@@ -5,7 +5,7 @@ import type { HealthReason } from '../machines/health.ts';
 import { createMetrics } from '../src/metrics.ts';
 import { createObserver } from '../src/observer.ts';
 import { createVitals } from '../src/vitals.ts';
-import { eventually } from './program.ts';
+import { eventually, openStream } from './program.ts';
 import { startWhole, type Whole } from './whole.ts';
 
 let whole: Whole;
@@ -102,6 +102,37 @@ test("IB's scheduled reset is told as maintenance, with its time, and is no fail
     ({ body: refused }) => refused.reason === 'maintenance',
   );
   await night.stop();
+});
+
+test('lines that TWS serves no more are a warning with their names, and each reader is told why', async () => {
+  const stream = await openStream(`${whole.url.replace('http', 'ws')}/v1/stream`);
+  const watch = (id: number) =>
+    stream.send({ type: 'subscribe', id, channel: 'quotes', keys: ['MSFT', 'NVDA'] });
+  watch(1);
+  await eventually(
+    () => whole.call('GET', '/health/detailed'),
+    ({ body }) => body.components.marketData.live >= 2,
+  );
+  expect((await whole.call('GET', '/health/detailed')).body.components.marketData.status).toBe('pass');
+  const message = 'No market data during competing live session';
+  for (const { fields } of whole.simulator.received({ message: 'reqMktData' }))
+    if (fields.includes('MSFT') || fields.includes('NVDA'))
+      whole.simulator.faults.injectError(Number(fields[2]), 10197, message);
+  const began = Date.now();
+  const notice = { code: 'quote-failed', reason: { code: '10197', message }, retryAfterMs: 30_000 };
+  for (const key of ['MSFT', 'NVDA'])
+    expect(await stream.frame((frame) => frame.type === 'notice' && frame.key === key)).toMatchObject(notice);
+  // Nobody looked meanwhile: when it began is known all the same.
+  await new Promise((done) => setTimeout(done, 1_500));
+  const { body } = await whole.call('GET', '/health/detailed');
+  expect(body.components.marketData).toMatchObject({ status: 'warn', refused: 2 });
+  const [reason] = body.reasons.filter(({ code }: { code: string }) => code === 'market-data-refused');
+  expect(reason.detail).toBe('2 market-data lines refused: MSFT, NVDA');
+  expect(Date.parse(reason.since) - began).toBeLessThan(1_000);
+  const late = stream.frames.length;
+  watch(2);
+  await stream.frame((frame) => frame.type === 'notice' && stream.frames.indexOf(frame) >= late);
+  stream.close();
 });
 
 test('the latency of the trading path warns above its budget, and passes when the window has drained', () => {

@@ -1,7 +1,7 @@
 /** What the HTTP and WebSocket face needs from the rest of the runtime. It decides nothing about orders or quotes. */
 import type { Observable } from 'rxjs';
 import type { Decimal } from '../../machines/decimal.ts';
-import type { LineChannel, LineFeed, LineView } from '../../machines/feed.ts';
+import type { LineChannel, LineFeed, LineTrouble, LineView } from '../../machines/feed.ts';
 import type { ActorRow, HealthReport } from '../../machines/health.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { JournalRecord, Page } from '../../machines/journal.ts';
@@ -197,6 +197,10 @@ export interface MarketPort {
   ): { readonly view: LineView; release(): void };
   /** Waits for the first row of an acquired key, at most so long; undefined when none came. */
   firstQuote(key: string, timeoutMs: number): Promise<Quote | { readonly failed: Reason } | undefined>;
+  /** Why the line of quotes brings nothing since it was live last; null: it may. */
+  quoteTrouble(key: string): LineTrouble | null;
+  /** Each such trouble when it begins. */
+  readonly quoteTrouble$: Observable<{ readonly key: string; readonly trouble: LineTrouble }>;
   /** For each group of readers the beat, at a moment of its own. Shared: emits only when something changed. */
   readonly beats: readonly [Observable<Beat>, ...Observable<Beat>[]];
   contracts(contract: Contract): Promise<readonly ContractDetails[] | RequestFailure>;

@@ -1,5 +1,6 @@
 /** One group of clients with quotes: each beat of the group becomes one frame for each of them, with the newest of what changed. */
 import type { Observable } from 'rxjs';
+import type { LineTrouble } from '../../machines/feed.ts';
 import type { Beat, ChangedRow } from '../../machines/market.ts';
 import { inTurns } from './fan-out.ts';
 import type { MarketPort } from './options.ts';
@@ -110,6 +111,18 @@ export class QuoteGroup {
     };
     this.#subscriptions.add(subscription);
     return subscription;
+  }
+
+  /** A line that TWS refuses, or for which there is no room, brings nothing: whoever watches it is told why. */
+  async tellTrouble(key: string, trouble: LineTrouble): Promise<void> {
+    await inTurns(this.#subscriptions, (subscription) => {
+      if (!subscription.stopped && subscription.watchlist.keys.has(key))
+        this.sendTrouble(subscription, key, trouble);
+    });
+  }
+
+  sendTrouble({ client, id }: QuoteSubscription, key: string, trouble: LineTrouble): void {
+    client.send({ type: 'notice', level: 'warn', code: 'quote-failed', subscription: id, key, ...trouble });
   }
 
   /** Every row as it is now; of instruments without one what was last known of them. */

@@ -5,18 +5,17 @@ import { type NamedContract, readInstrument } from './instrument-input.ts';
 import type { MarketPort } from './options.ts';
 import { invalid, type Problem, problem } from './problems.ts';
 import type { StreamClient, Subscription } from './stream-client.ts';
-import { QuoteGroup, type QuoteGroupOptions, type QuoteSubscription } from './stream-quote-group.ts';
+import { QuoteGroup, type QuoteGroupOptions } from './stream-quote-group.ts';
 
 export interface QuoteKeys {
   readonly accepted: readonly NamedContract[];
   readonly rejected: readonly { readonly key: unknown; readonly problem: Problem }[];
 }
 
-const firstQuoteMs = 10_000;
-
 export class QuoteChannel {
   readonly #market: MarketPort;
   readonly #groups: readonly [QuoteGroup, ...QuoteGroup[]];
+  readonly #troubles: { unsubscribe(): void };
   readonly #lines = new Map<string, { readonly line: { release(): void }; users: number }>();
 
   constructor(market: MarketPort, beatMs: number, onFanOut: QuoteGroupOptions['onFanOut']) {
@@ -24,9 +23,13 @@ export class QuoteChannel {
     const groupOf = (beats: Observable<Beat>) => new QuoteGroup({ market, beats, beatMs, onFanOut });
     const [first, ...others] = market.beats;
     this.#groups = [groupOf(first), ...others.map(groupOf)];
+    this.#troubles = market.quoteTrouble$.subscribe(({ key, trouble }) => {
+      for (const group of this.#groups) void group.tellTrouble(key, trouble);
+    });
   }
 
   close(): void {
+    this.#troubles.unsubscribe();
     for (const group of this.#groups) group.close();
   }
 
@@ -66,23 +69,10 @@ export class QuoteChannel {
     acknowledge(subscription.id, keys, rejected);
     group.sendSnapshot(subscription, Date.now());
     for (const key of keys) {
-      if (this.#market.quote(key) === undefined) void this.#watchFirst(subscription, key);
+      const trouble = this.#market.quoteTrouble(key);
+      if (trouble) group.sendTrouble(subscription, key, trouble);
     }
     return subscription;
-  }
-
-  /** A line that the broker refuses never makes a row: its subscribers are told. */
-  async #watchFirst(subscription: QuoteSubscription, key: string): Promise<void> {
-    const first = await this.#market.firstQuote(key, firstQuoteMs).catch(() => undefined);
-    if (subscription.stopped || first === undefined || !('failed' in first)) return;
-    subscription.client.send({
-      type: 'notice',
-      level: 'warn',
-      code: 'quote-failed',
-      subscription: subscription.id,
-      key,
-      reason: first.failed,
-    });
   }
 
   /** The market hears of a key once, however many watch it: a thousand clients that come or go at once cost it nothing. */

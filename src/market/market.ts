@@ -4,7 +4,13 @@
  */
 import type { Observable, SchedulerLike, Subscription } from 'rxjs';
 import { firstValueFrom, interval, map, race, Subject, timer } from 'rxjs';
-import { type LineChannel, type LineFeed, lineChannels, lineKeyOf } from '../../machines/feed.ts';
+import {
+  type LineChannel,
+  type LineFeed,
+  type LineTrouble,
+  lineChannels,
+  lineKeyOf,
+} from '../../machines/feed.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import { formatInstrument } from '../../machines/instrument.ts';
 import type {
@@ -99,6 +105,8 @@ export interface MarketFigures {
   readonly linesWaiting: number;
   /** of those, the ones that wait for another to become free */
   readonly linesShort: number;
+  /** that somebody reads and TWS refuses, although it served them before or will again */
+  readonly linesDeprived: readonly string[];
   readonly linesStale: number;
   readonly linesRefused: number;
   readonly turnedAway: number;
@@ -129,6 +137,8 @@ interface Hold {
   readonly cell: LiveCell | null;
   readers: number;
   traders: number;
+  /** why it brings nothing, since it was live last */
+  trouble: LineTrouble | null;
 }
 
 const noLines = (): Record<LineStanding, number> => ({
@@ -182,6 +192,7 @@ export function createMarket(options: MarketOptions) {
   });
   const rate = new RateWindow(rateSpanMs);
   const holds = new Map<string, Hold>();
+  const quoteTroubles = new Subject<{ readonly key: string; readonly trouble: LineTrouble }>();
   let waiters: Waiter[] = [];
   let actor: MarketActor | null = null;
 
@@ -260,21 +271,26 @@ export function createMarket(options: MarketOptions) {
 
   /** Readers of a line hear why it brings nothing, once, until it has been live again. */
   function noteTroubles(): void {
-    if (cells.size === 0 || actor === null) return;
+    if (holds.size === 0 || actor === null) return;
     const known = rowsByKey();
-    for (const [key, { cell }] of holds) {
-      if (cell === null) continue;
+    for (const [key, held] of holds) {
       const row = known.get(key);
-      if (row?.standing === 'live') cell.trouble = null;
+      if (row?.standing === 'live') note(key, held, null);
       if (row && row.standing !== 'refused' && row.standing !== 'waiting') continue;
       const reason = refusalOf(key, row);
-      if (!reason || reason.code === 'not-connected' || reason.code === cell.trouble?.reason.code) continue;
-      cell.trouble = { reason, retryAfterMs: row?.standing === 'refused' ? row.retryAfterMs : 0 };
+      if (!reason || reason.code === 'not-connected' || reason.code === held.trouble?.reason.code) continue;
+      note(key, held, { reason, retryAfterMs: row?.standing === 'refused' ? row.retryAfterMs : 0 });
     }
   }
 
+  function note(key: string, held: Hold, trouble: LineTrouble | null): void {
+    held.trouble = trouble;
+    if (held.cell) held.cell.trouble = trouble;
+    else if (trouble) quoteTroubles.next({ key, trouble });
+  }
+
   function hold(contract: Contract, key: string, feed: LineFeed, cell: LiveCell | null, forTrading = false) {
-    const held = holds.get(key) ?? { contract, feed, cell, readers: 0, traders: 0 };
+    const held = holds.get(key) ?? { contract, feed, cell, readers: 0, traders: 0, trouble: null };
     held.readers += 1;
     if (forTrading) held.traders += 1;
     holds.set(key, held);
@@ -385,6 +401,11 @@ export function createMarket(options: MarketOptions) {
       };
     },
 
+    /** Why the line of quotes brings nothing since it was live last; null: it may. */
+    quoteTrouble: (key: string): LineTrouble | null => holds.get(key)?.trouble ?? null,
+    /** Each such trouble when it begins. */
+    quoteTrouble$: quoteTroubles.asObservable(),
+
     /** Where the line of this instrument stands; undefined when nobody reads it. */
     line: rowOf,
 
@@ -439,9 +460,12 @@ export function createMarket(options: MarketOptions) {
         LineChannel,
         Record<LineStanding, number>
       >;
-      for (const { standing, feed } of rows()) {
+      const deprived: string[] = [];
+      for (const { key, standing, feed, readers, retryAfterMs } of rows()) {
         lines[standing] += 1;
         channels[feed.channel][standing] += 1;
+        const isMissed = retryAfterMs !== null || (quotes.find(key)?.received ?? 0) !== 0;
+        if (standing === 'refused' && readers > 0 && isMissed) deprived.push(key);
       }
       return {
         lines,
@@ -449,6 +473,7 @@ export function createMarket(options: MarketOptions) {
         linesOpen: freshness.size,
         linesWaiting: lines.waiting,
         linesShort: isAdmitting() ? lines.waiting : 0,
+        linesDeprived: deprived,
         linesStale: lines.stale,
         linesRefused: lines.refused,
         turnedAway: actor?.getSnapshot().context.turnedAway ?? 0,
@@ -462,6 +487,7 @@ export function createMarket(options: MarketOptions) {
     close(): void {
       watch.unsubscribe();
       pulse.close();
+      quoteTroubles.complete();
       closed.next();
       closed.complete();
       for (const { key, resolve } of waiters) resolve(quotes.find(key)?.row());

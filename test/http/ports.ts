@@ -1,7 +1,7 @@
 /** The runtime's side of the HTTP ports, in memory: a small order store with durable-looking records, and a market to move. */
 import { Subject } from 'rxjs';
 import { add, compare, subtract } from '../../machines/decimal.ts';
-import type { LineFeed } from '../../machines/feed.ts';
+import type { LineFeed, LineTrouble } from '../../machines/feed.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { JournalRecord, Page } from '../../machines/journal.ts';
 import type { ExecutionRow, PositionRow } from '../../machines/ledger.ts';
@@ -368,6 +368,17 @@ export class MemoryMarket implements MarketPort {
 
   quote(key: string): Quote | undefined {
     return this.quotes.get(key);
+  }
+
+  readonly quoteTrouble$ = new Subject<{ key: string; trouble: LineTrouble }>();
+  quoteTrouble(key: string): LineTrouble | null {
+    const reason = this.refused.get(key);
+    return reason ? { reason, retryAfterMs: null } : null;
+  }
+
+  refuse(key: string, reason: Reason): void {
+    this.refused.set(key, reason);
+    this.quoteTrouble$.next({ key, trouble: { reason, retryAfterMs: null } });
   }
 
   async firstQuote(key: string): Promise<Quote | { failed: Reason } | undefined> {

@@ -94,6 +94,24 @@ describe('quotes', () => {
     });
   });
 
+  it('tell of a refusal that comes later, each client that watches the line', async () => {
+    await start();
+    const [watching, other] = await Promise.all([open(), open()]);
+    const subscription = await watching.subscribe('quotes', { keys: ['AAPL', 'IBM'] });
+    await other.subscribe('quotes', { keys: ['IBM'] });
+    running.market.tick('AAPL', 'bid', 1);
+    running.market.beat();
+    running.market.refuse('AAPL', { code: '10197', message: 'No market data during competing live session' });
+    expect(await watching.heard((frame) => frame.type === 'notice')).toMatchObject({
+      code: 'quote-failed',
+      subscription,
+      key: 'AAPL',
+      reason: { code: '10197' },
+    });
+    await other.ask({ type: 'ping' });
+    expect(other.frames.filter(({ type }) => type === 'notice')).toEqual([]);
+  });
+
   it('reach hundreds of clients without a hole, all with the newest in the end', async () => {
     const fanOuts: number[] = [];
     await start({ onFanOut: (_ms, frames) => fanOuts.push(frames) });
