@@ -202,6 +202,13 @@ export const orderMachine = setup({
       };
       enqueue.raise({ type: 'order.modifyRejected', clientOrderId, at, reason });
     }),
+    /** The last fill was faster than a change. Should the broker have taken it after all, its larger size is seen. */
+    refuseLateChange: enqueueActions(({ context, enqueue }) => {
+      if (context.replaying || context.order.pendingChange === null) return;
+      const { clientOrderId } = context.order;
+      const reason: Reason = { code: 'order-closed', message: 'the order was filled before its change' };
+      enqueue.raise({ type: 'order.modifyRejected', clientOrderId, at: context.lastAt, reason });
+    }),
     /** An older broker order that the complete lists lack was replaced by the newer, unless a word has told of a cancel. */
     followVanished: enqueueActions(({ context, event, enqueue }) => {
       const { at } = event as EvidenceCompleted;
@@ -529,7 +536,7 @@ export const orderMachine = setup({
     filled: {
       description: 'all of it is executed',
       tags: 'closed',
-      entry: { type: 'becomes', params: { state: 'filled' } },
+      entry: [{ type: 'becomes', params: { state: 'filled' } }, 'refuseLateChange'],
       on: {
         'order.filled': { actions: 'record' },
         'order.corrected': { actions: 'record' },

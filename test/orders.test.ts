@@ -191,6 +191,26 @@ test("a rejection ends the order with the broker's words", async () => {
   });
 });
 
+test('a change that its order outruns ends with the order, and is told', async () => {
+  await whole.place({ clientOrderId: 'c-1' });
+  const { orderId } = await whole.order('c-1', ({ state }) => state === 'working');
+  const lost = whole.simulator.faults.ignore({ messages: ['placeOrder'] }, 1);
+  expect((await whole.call('PATCH', '/v1/orders/c-1', { quantity: '20' })).status).toBe(202);
+  const [open] = whole.simulator.exchange.openOrders();
+  whole.simulator.exchange.script.fill(open?.permId ?? orderId, 10, 1);
+  expect(await whole.order('c-1', ({ state }) => state === 'filled')).toMatchObject({
+    quantity: '10',
+    filledQuantity: '10',
+  });
+  expect(await whole.order('c-1', ({ pendingChange }) => pendingChange === null)).toMatchObject({
+    state: 'filled',
+    reason: { code: 'order-closed' },
+  });
+  expect(lost.acted).toBe(1);
+  const { facts } = (await whole.call('GET', '/v1/journal?limit=500')).body;
+  expect(facts.filter(({ event }: { event: string }) => event === 'order.modifyRejected')).toHaveLength(1);
+});
+
 test('a refused change leaves the order working on its former terms', async () => {
   await whole.place({ clientOrderId: 'c-1', limitPrice: '5.00', type: 'limit' });
   await whole.call('PATCH', '/v1/orders/c-1', { limitPrice: '5.001' });
