@@ -25,9 +25,12 @@ export interface OrderIndex {
 
 export const orderKey = (clientId: number, orderId: number): string => `${clientId}:${orderId}`;
 
+/** Names of orders of others begin so, and no other does. */
+export const externalPrefix = 'ext-';
+
 /** The name that we give to an order of others: stable across restarts. */
 export const externalOrderId = ({ permId, clientId, orderId }: Omit<BrokerOrderIds, 'orderRef'>): string =>
-  permId !== '0' ? `ext-${permId}` : `ext-${clientId}.${orderId}`;
+  `${externalPrefix}${permId !== '0' ? permId : `${clientId}.${orderId}`}`;
 
 /** Every id of a fact; a status carries no reference. */
 export const idsOf = (fact: IdentifiedFact): BrokerOrderIds =>
@@ -79,7 +82,7 @@ const isForgotten = (
   orderId >= index.lostIds.from &&
   orderId < index.lostIds.below &&
   referencePattern.test(orderRef) &&
-  !orderRef.startsWith('ext-') &&
+  !orderRef.startsWith(externalPrefix) &&
   lookUp(index.orders, orderRef) === undefined;
 
 /** What an order is called that is met for the first time. */

@@ -409,6 +409,10 @@ test('a name that is a step in a path is refused; an order that has it already i
         body: invalid('/clientOrderId'),
       });
   }
+  expect(await whole.place({ clientOrderId: 'ext-1420569254' })).toMatchObject({
+    status: 400,
+    body: { errors: [{ pointer: '/clientOrderId', detail: expect.stringContaining('orders of others') }] },
+  });
   const { runtime } = whole.program;
   const { body: model } = await whole.place({ clientOrderId: '...', timeInForce: 'gtc' });
   const { contract, account } = model;

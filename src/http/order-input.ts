@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { compare, type Decimal, isPositive, toDecimal } from '../../machines/decimal.ts';
+import { externalPrefix } from '../../machines/identity.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { FieldProblem, Order, OrderTerms, OrderType } from '../../machines/order.ts';
 import type { Settlement } from '../../machines/settlement.ts';
@@ -87,11 +88,17 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
   };
 }
 
-/** These two are steps in a path, which every client takes before it asks: the order could not be read or cancelled. */
+/** Two are steps in a path, which every client takes before it asks: the order could not be read or cancelled. */
 function checkName(clientOrderId: string | undefined, errors: FieldProblem[]): void {
-  if (clientOrderId !== '.' && clientOrderId !== '..') return;
-  const detail = `"${clientOrderId}" cannot stand in a URL: choose a name with a letter or a digit`;
-  errors.push({ pointer: '/clientOrderId', detail });
+  const pointer = '/clientOrderId';
+  if (clientOrderId === '.' || clientOrderId === '..') {
+    const detail = `"${clientOrderId}" cannot stand in a URL: choose a name with a letter or a digit`;
+    errors.push({ pointer, detail });
+  }
+  if (clientOrderId?.startsWith(externalPrefix)) {
+    const detail = `names with ${externalPrefix} are given to orders of others: choose another beginning`;
+    errors.push({ pointer, detail });
+  }
 }
 
 /** The change that this body means. `of`: the order, when it is known: with the change it must be what a new one may be. */
