@@ -2,7 +2,7 @@
  * What the desk does, as functions of its book: each takes a command or a fact and says what is to happen, in order.
  * The machine in desk.machine.ts runs them.
  */
-import { compare, isZero } from './decimal.ts';
+import { add, compare, isZero, larger, subtract } from './decimal.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
 import type { Denial, GateQuestion } from './gate.ts';
@@ -251,17 +251,26 @@ export type Handle = (
 export const answer = (out: Outbox, requestId: string, deskAnswer: DeskAnswer): void =>
   out.report({ type: 'desk.answered', requestId, answer: deskAnswer });
 
-/** What speaks against a child whose parent has ended: it closes what that has filled, and nothing else. */
-function lateChild(child: OrderTicket, { clientOrderId, side, filledQuantity }: Order): FieldProblem | null {
+/**
+ * What speaks against a child whose parent has ended: it closes what that has filled and what other exits of it have not
+ * closed, and nothing else. Exits that are open beside it count at the gate.
+ */
+function lateChild(child: OrderTicket, parent: Order, exits: readonly Order[]): FieldProblem | null {
+  const { clientOrderId, side, filledQuantity } = parent;
   const pointer = '/parentClientOrderId';
   if (isZero(filledQuantity))
     return { pointer, detail: `"${clientOrderId}" has ended and filled nothing: there is nothing to close` };
   if (child.side === side)
     return { pointer, detail: `"${clientOrderId}" has ended: place this order without a parent` };
-  if (compare(child.quantity, filledQuantity) <= 0) return null;
+  const closed = exits
+    .filter((exit) => exit.parentClientOrderId === clientOrderId && exit.side !== side)
+    .reduce((sum, exit) => add(sum, exit.filledQuantity), '0');
+  const left = larger(subtract(filledQuantity, closed), '0');
+  if (compare(child.quantity, left) <= 0) return null;
+  const rest = isZero(closed) ? '' : `, of which its exits have closed ${closed}`;
   return {
     pointer: '/quantity',
-    detail: `"${clientOrderId}" has ended and filled ${filledQuantity}: close at most that, or place this order without a parent`,
+    detail: `"${clientOrderId}" has ended and filled ${filledQuantity}${rest}: close at most ${left}, or place this order without a parent`,
   };
 }
 
@@ -299,7 +308,8 @@ export const submit: Handle = ({ context, event, view }, out) => {
   const lead = submissions[0]?.ticket;
   const parentView = parent && view(parent);
   const hasEnded = parentView !== undefined && isClosed(parentView);
-  const late = lead && hasEnded ? lateChild(lead, parentView) : null;
+  const exits = () => Object.values(context.orders).flatMap((bucket) => Object.values(bucket).map(view));
+  const late = lead && hasEnded ? lateChild(lead, parentView, exits()) : null;
   if (late) return answer(out, requestId, { outcome: 'invalid', orders: [], ...late });
   // TWS refuses a child whose parent is gone (error 135); the exit of what it filled is still wanted, on its own.
   const outsideParentId = parent && !hasEnded ? (parent.order.orderId ?? 0) : 0;

@@ -186,6 +186,30 @@ test('of those that name a parent which is gone each one counts', () => {
   expect(exit('x-3')).toBe('not-reducing');
 });
 
+test('what one exit has closed is not there for a later one', () => {
+  const of = bench();
+  of.submit(ticket({ quantity: '10', limitPrice: '100' }));
+  of.tell(works(1, { quantity: '10', limitPrice: '100' }));
+  const fills = (orderId: number, execId: string, quantity: string, side: 'buy' | 'sell') => {
+    const fill = executed(execId, quantity, '100') as Extract<BrokerFact, { type: 'broker.executed' }>;
+    const ids = {
+      orderId,
+      clientId: 1,
+      permId: String(699 + orderId),
+      orderRef: orderId === 1 ? 'c-1' : 'x-1',
+    };
+    of.tell({ ...fill, ids, execution: { ...fill.execution, side } });
+  };
+  fills(1, 'x.01', '10', 'buy');
+  const exit = (clientOrderId: string, quantity: string) =>
+    of.submit(sell({ clientOrderId, quantity, parentClientOrderId: 'c-1' }));
+  expect(exit('x-1', '10')).toBe('created');
+  of.tell(works(2, { side: 'sell', quantity: '10', limitPrice: '100' }, 'x-1'));
+  fills(2, 'y.01', '6', 'sell');
+  expect(exit('x-2', '5')).toBe('invalid');
+  expect(exit('x-3', '4')).toBe('created');
+});
+
 test('of an order that is partly filled the rest is judged', () => {
   const of = bench({ maxOrderQuantity: '100' });
   of.hold('100');
