@@ -62,9 +62,14 @@ function recordsOf(order: Order, settlement: Settlement, at: number): OrderRecor
   });
 }
 
-/** The same once more, after an answer that was lost. */
-const isSettledAs = ({ reason, filledQuantity }: Order, settlement: Settlement): boolean =>
-  reason?.code === 'settled' && equals(filledQuantity, settlement.filledQuantity);
+/** The same once more, after an answer that was lost. A price that was not stated then is another statement. */
+const isSettledAs = (
+  { reason, filledQuantity, averageFillPrice }: Order,
+  { filledQuantity: filled, averagePrice: price }: Settlement,
+): boolean =>
+  reason?.code === 'settled' &&
+  equals(filledQuantity, filled) &&
+  (price === null || (averageFillPrice !== null && equals(averageFillPrice, price)));
 
 /** Durable before it takes effect, so that a disk that fails leaves the order in doubt. */
 export const settleMissing: Handle = ({ context, event, view }, out) => {

@@ -164,10 +164,17 @@ describe('orders that ended on a day that is listed no more', () => {
       status: 200,
       body: { state: 'cancelled' },
     });
-    expect(await settle('some', { filledQuantity: '6' })).toMatchObject({
-      status: 409,
-      body: { code: 'order-closed', detail: '"some" is cancelled: there is nothing left to settle' },
-    });
+    expect((await settle('some', { filledQuantity: '5', averagePrice: '1.1' })).status).toBe(200);
+    const others = [
+      ['some', { filledQuantity: '6' }],
+      ['some', { filledQuantity: '5', averagePrice: '1.2' }],
+      ['all', { filledQuantity: '10', averagePrice: '1.1' }],
+    ] as const;
+    for (const [id, other] of others)
+      expect(await settle(id, other)).toMatchObject({
+        status: 409,
+        body: { code: 'order-closed', detail: expect.stringContaining('there is nothing left to settle') },
+      });
   });
 
   test('stay as they were settled after a restart', async () => {
