@@ -16,6 +16,8 @@ export interface TwsContext {
   /** the order id that TWS granted to this session */
   readonly orderId: number | null;
   readonly farms: readonly Farm[];
+  /** the newest word of each farm, whatever session it came with */
+  readonly farmsTold: readonly Farm[];
   /** attempts that failed in a row */
   readonly failures: number;
   readonly retryInMs: number;

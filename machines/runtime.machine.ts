@@ -182,6 +182,7 @@ export const runtimeMachine = setup({
     journalLink: enqueueActions(({ event, enqueue }) => {
       const report = event as LinkReport;
       enqueue.assign({ at: report.at });
+      if ('repeated' in report) return;
       enqueue.sendTo('journal', append(toldAs('health', report)));
     }),
     alert: enqueueActions(({ event, enqueue }) => {

@@ -16,6 +16,7 @@ import {
 } from 'xstate';
 import { noSession, type TwsContext } from './connection.ts';
 import {
+  asToldBefore,
   type BrokerFact,
   chanceOf,
   type DispatchFact,
@@ -154,11 +155,17 @@ export const twsMachine = setup({
     noteRestored: assign({ severedSince: null }),
     noteFarm: assign(({ context, event }) => {
       assertEvent(event, 'farm.changed');
-      return { farms: withFarm(context.farms, event.farm) };
+      const farm = asToldBefore(context.farmsTold, event.farm);
+      return {
+        farms: withFarm(context.farms, farm),
+        farmsTold: withFarm(context.farmsTold, farm),
+      };
     }),
-    reportFarm: sendParent(({ event }) => {
+    reportFarm: sendParent(({ context, event }) => {
       assertEvent(event, 'farm.changed');
-      return reportOf({ type: 'tws.farmChanged', farm: event.farm, at: event.at });
+      const farm = asToldBefore(context.farmsTold, event.farm);
+      const repeated = farm !== event.farm;
+      return reportOf({ type: 'tws.farmChanged', farm, at: event.at, ...(repeated ? { repeated } : {}) });
     }),
     noteLimited: assign({ limited: true }),
     reportLimited: sendParent(({ event }) => {
@@ -300,6 +307,7 @@ export const twsMachine = setup({
   id: 'tws',
   description: 'the connection: one session per attempt, thrown away on any loss',
   context: ({ input }) => ({
+    farmsTold: [],
     ...input,
     ...noSession,
     random: input.seed >>> 0,
@@ -392,7 +400,7 @@ export const twsMachine = setup({
         'session.orderIdGranted': { actions: ['noteTime', 'noteOrderId', 'reportOrderId'] },
         'session.accountsListed': { actions: ['noteTime', 'noteAccounts'] },
         'farm.changed': [
-          { guard: 'isFarmNews', actions: ['noteTime', 'noteFarm', 'reportFarm'] },
+          { guard: 'isFarmNews', actions: ['noteTime', 'reportFarm', 'noteFarm'] },
           { actions: 'noteTime' },
         ],
         'link.severed': { actions: ['noteTime', 'noteSevered'] },

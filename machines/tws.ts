@@ -383,7 +383,8 @@ export type LinkReport =
     }
   /** sent once for each `tws.absent` that ended with a session */
   | { readonly type: 'tws.returned'; readonly since: number; readonly at: number }
-  | { readonly type: 'tws.farmChanged'; readonly farm: Farm; readonly at: number }
+  /** `repeated`: a new session tells what the one before has told */
+  | { readonly type: 'tws.farmChanged'; readonly farm: Farm; readonly at: number; readonly repeated?: true }
   | {
       readonly type: 'tws.noted';
       readonly code: number;
@@ -458,6 +459,11 @@ export function isResetTime(at: number): boolean {
 /** Whether any known farm is broken. */
 export const hasBrokenFarm = (farms: readonly Farm[]): boolean =>
   farms.some((farm) => farm.status === 'broken');
+
+/** The farm as a former session told of it, when nothing is new about it. */
+export const asToldBefore = (told: readonly Farm[], farm: Farm): Farm =>
+  told.find(({ name, kind, status }) => name === farm.name && kind === farm.kind && status === farm.status) ??
+  farm;
 
 const farmLimit = 64;
 /** The farms after one of them changed: one row per name and kind, the oldest forgotten beyond 64. */

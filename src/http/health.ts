@@ -164,7 +164,17 @@ function lineOf({ name, ok, why }: Check): string {
 }
 
 function wantsText(accept: string | undefined): boolean {
-  return accept !== undefined && /text\/plain|openmetrics/.test(accept) && !/application\/json/.test(accept);
+  if (accept === undefined) return false;
+  const weights = new Map<string, number>();
+  for (const range of accept.toLowerCase().split(',')) {
+    const [name = '', ...parameters] = range.split(';').map((part) => part.trim());
+    const quality = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    weights.set(name, quality === undefined ? 1 : Number(quality) || 0);
+  }
+  const weight = (...names: readonly string[]): number =>
+    Math.max(0, ...names.flatMap((name) => weights.get(name) ?? []));
+  const text = weight('text/plain', 'text/*', 'application/openmetrics-text');
+  return text > weight('application/json', 'application/*');
 }
 
 function prometheus(reply: FastifyReply, text: string): string {

@@ -17,6 +17,7 @@ export class RowChannel<T extends object> {
   readonly #name: string;
   readonly #rows: () => readonly T[];
   readonly #identity: keyof T & string;
+  readonly #accompanying: ReadonlySet<string>;
   readonly #beatMs: number;
   readonly #subscriptions = new Set<RowSubscription>();
   #known: ReadonlyMap<string, Known<T>> = new Map();
@@ -24,7 +25,15 @@ export class RowChannel<T extends object> {
   #number = 0;
   #sending = false;
 
-  constructor(name: string, rows: () => readonly T[], identity: keyof T & string, beatMs: number) {
+  /** `accompanying`: fields that are no news by themselves */
+  constructor(
+    name: string,
+    rows: () => readonly T[],
+    identity: keyof T & string,
+    beatMs: number,
+    accompanying: readonly (keyof T & string)[] = [],
+  ) {
+    this.#accompanying = new Set(accompanying);
     this.#name = name;
     this.#rows = rows;
     this.#identity = identity;
@@ -64,7 +73,13 @@ export class RowChannel<T extends object> {
 
   #read(): ReadonlyMap<string, Known<T>> {
     return new Map(
-      this.#rows().map((row) => [String(row[this.#identity]), { row, text: JSON.stringify(row) }]),
+      this.#rows().map((row) => {
+        const told = (name: string, value: unknown) => (this.#accompanying.has(name) ? undefined : value);
+        return [
+          String(row[this.#identity]),
+          { row, text: JSON.stringify(row), news: JSON.stringify(row, told) },
+        ];
+      }),
     );
   }
 
@@ -74,7 +89,8 @@ export class RowChannel<T extends object> {
     const change: Record<string, unknown> = { [this.#identity]: row[this.#identity] };
     const was = new Map<string, unknown>(Object.entries(before.row));
     for (const [name, value] of Object.entries(row))
-      if (JSON.stringify(was.get(name)) !== JSON.stringify(value)) change[name] = value;
+      if (this.#accompanying.has(name) || JSON.stringify(was.get(name)) !== JSON.stringify(value))
+        change[name] = value;
     for (const name of was.keys()) if (!(name in row)) change[name] = null;
     return JSON.stringify(change);
   }
@@ -84,7 +100,7 @@ export class RowChannel<T extends object> {
     const before = this.#known;
     const known = this.#read();
     const changed = [...known]
-      .filter(([key, { text }]) => before.get(key)?.text !== text)
+      .filter(([key, { news }]) => before.get(key)?.news !== news)
       .map(([key, row]) => this.#changeOf(row, before.get(key)));
     const removed = [...before.keys()].filter((key) => !known.has(key));
     this.#known = known;
@@ -122,6 +138,8 @@ export class RowChannel<T extends object> {
 interface Known<T> {
   readonly row: T;
   readonly text: string;
+  /** the text without what is no news by itself */
+  readonly news: string;
 }
 
 const textsOf = (known: ReadonlyMap<string, Known<unknown>>): string[] =>

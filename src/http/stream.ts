@@ -105,7 +105,7 @@ export class Streams implements StreamStatus {
     this.#journal = new JournalChannels(reading, health, this.limits.maxReplay, log);
     const rowBeatMs = Math.max(minRowBeatMs, beatMs);
     const actors = new RowChannel('actors', () => reading.actors(), 'id', rowBeatMs);
-    const pnl = new RowChannel('pnl', () => reading.pnl().accounts, 'account', rowBeatMs);
+    const pnl = new RowChannel('pnl', () => reading.pnl().accounts, 'account', rowBeatMs, ['at']);
     this.#tables = {
       actors: (client, acknowledge) => actors.subscribe(client, acknowledge),
       pnl: (client, acknowledge) => pnl.subscribe(client, acknowledge),

@@ -157,7 +157,8 @@ export class Commands {
         return () => faults.inject(message, clientId);
       },
       injectError: (args) => {
-        const [id, code, text] = [args.optionalNumber('id') ?? -1, args.number('code'), args.text('text')];
+        const id = args.optionalNumber('requestId') ?? args.optionalNumber('id') ?? -1;
+        const [code, text] = [args.number('code'), args.text('text')];
         const clientId = client(args);
         return () => faults.injectError(id, code, text, clientId);
       },

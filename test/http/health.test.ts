@@ -162,6 +162,20 @@ describe('figures', () => {
       expect(text).toContain('orders_total 3');
       expect(headers.get('content-type')).toContain('text/plain; version=0.0.4');
     }
+    const ranges: [string, boolean][] = [
+      ['TEXT/PLAIN', true],
+      ['text/*', true],
+      ['text/plain;q=0.9, application/json;q=0.1', true],
+      ['application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1', true],
+      ['text/plain;q=0.5, application/json', false],
+      ['application/json', false],
+      ['*/*', false],
+      ['', false],
+    ];
+    for (const [accept, isText] of ranges) {
+      const { headers } = await get('/health/metrics', { Accept: accept });
+      expect(headers.get('content-type')?.startsWith('text/plain'), accept).toBe(isText);
+    }
     expect((await get('/metrics')).text).toContain('# TYPE orders_total counter');
   });
 });

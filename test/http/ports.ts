@@ -299,9 +299,14 @@ export class MemoryReading implements ReadingPort {
   }
 
   daily = '12.5';
+  pnlAt = at;
 
   pnl() {
-    return { accounts: [{ account: 'DU1234567', daily: this.daily, unrealized: null, realized: '0', at }] };
+    return {
+      accounts: [
+        { account: 'DU1234567', daily: this.daily, unrealized: null, realized: '0', at: this.pnlAt },
+      ],
+    };
   }
 
   actors() {

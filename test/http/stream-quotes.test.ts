@@ -241,6 +241,10 @@ describe('small tables', () => {
     const [runtime, tws] = running.reading.actorRows;
     if (!runtime || !tws) throw new Error('no actors');
     running.reading.actorRows = [runtime, { ...tws, state: 'online.severed' }];
+    // That TWS has told the same again is no news; with news it says as of when.
+    running.reading.pnlAt = '2026-11-20T15:00:01.000Z';
+    await until(() => tester.of(actors).length === 2);
+    expect(tester.of(pnl)).toHaveLength(1);
     running.reading.daily = '13';
     await until(() => tester.of(actors).length === 2 && tester.of(pnl).length === 2);
     expect(tester.of(actors)).toMatchObject([
@@ -249,6 +253,8 @@ describe('small tables', () => {
     ]);
     expect(tester.of(actors)[1]?.rows).toEqual([{ id: 'tws', state: 'online.severed' }]);
     expect(tester.of(pnl)[0]?.rows?.[0]).toHaveProperty('unrealized');
-    expect(tester.of(pnl)[1]?.rows).toEqual([{ account: 'DU1234567', daily: '13' }]);
+    expect(tester.of(pnl)[1]?.rows).toEqual([
+      { account: 'DU1234567', daily: '13', at: '2026-11-20T15:00:01.000Z' },
+    ]);
   });
 });

@@ -398,6 +398,20 @@ test('a restart of the gateway calls nobody', () => {
   expect(there.types()).not.toContain('tws.absent');
 });
 
+test('a new session repeats what is known of a farm: that is no change', () => {
+  const there = arrive('impaired');
+  const later = (event: TwsEvent, at: number): TwsEvent =>
+    event.type === 'farm.changed' ? { ...event, at, farm: { ...event.farm, since: at } } : event;
+  there.send(closed);
+  there.clock.advance(there.snapshot().context.retryInMs);
+  there.send(...online.slice(1), later(broken, noon + 60_000));
+  expect(there.state()).toBe('session.online.impaired');
+  expect(there.snapshot().context.farms).toMatchObject([{ name: 'usfarm', since: noon }]);
+  there.send(later(mended, noon + 90_000));
+  const told = there.told.filter(({ type }) => type === 'tws.farmChanged');
+  expect(told.map((report) => 'repeated' in report)).toEqual([false, true, false]);
+});
+
 test('an outage that was announced while syncing begins with the session', () => {
   const there = arrive('introducing');
   there.send({ type: 'link.severed', at: noon }, broken, ...online.slice(sync.length));
