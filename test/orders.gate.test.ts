@@ -95,6 +95,27 @@ test('a loss that TWS has not told bounds what is held already; an account that 
   expect((await whole.place({ clientOrderId: 'c-4' })).status).toBe(201);
 });
 
+test('of several accounts nobody chooses but the client', async () => {
+  const login = await startWhole({ simulator: { accounts: ['DU1234567', 'DU7654321'] } });
+  const problem = {
+    status: 400,
+    body: {
+      code: 'validation-failed',
+      errors: [{ pointer: '/account', detail: expect.stringContaining('DU1234567, DU7654321') }],
+    },
+  };
+  expect(await login.place({ clientOrderId: 'c-1' })).toMatchObject(problem);
+  const body = { instrument: 'AAPL', side: 'buy', quantity: '1', type: 'market' };
+  expect(await login.call('POST', '/v1/orders/preview', body)).toMatchObject(problem);
+  expect((await login.call('GET', '/v1/orders/c-1')).status).toBe(404);
+  expect(await login.place({ clientOrderId: 'c-1', account: 'DU7654321' })).toMatchObject({
+    status: 201,
+    body: { account: 'DU7654321', state: 'working' },
+  });
+  expect((await login.call('PATCH', '/v1/orders/c-1', { quantity: '5' })).status).toBe(202);
+  await login.stop();
+});
+
 test('a client cannot move its own limits by what it says of a contract', async () => {
   const numbered = { exchange: 'SMART', conId: 265598 };
   const stock = { symbol: 'AAPL', secType: 'STK', exchange: 'SMART', currency: 'USD' };

@@ -241,7 +241,9 @@ describe('accounts and others by hand', () => {
 
   test('accounts are kept apart, and executions are found by what a filter names', () => {
     const venue = openVenue({ accounts: ['DU1', 'DU2'] });
-    venue.place({ orderId: 1 }, 300);
+    venue.place({ orderId: 3 }, 300);
+    expect(venue.errors(3)).toEqual([{ code: 435, text: 'You must specify an account.' }]);
+    venue.place({ orderId: 1, account: 'DU1' }, 300);
     venue.place({ orderId: 2, account: 'DU2', clientId: 2, action: 'SELL' }, 300);
     const rows = venue.exchange.positions().map((row) => [row.account, row.position]);
     expect(rows).toEqual([

@@ -128,6 +128,8 @@ export class Intake {
   }
 
   private accountFault(request: OrderRequest): Refusal | null {
+    if (request.account === '' && this.floor.accounts.length > 1)
+      return { code: 435, text: 'You must specify an account.' };
     if (request.account === '' || this.floor.accounts.includes(request.account)) return null;
     return invalid(`Invalid account code '${request.account}'`);
   }
