@@ -228,8 +228,13 @@ export class QuoteGroup {
     }, this.#options.beatMs);
   }
 
+  /** Whether somebody here watches just these: then the frames of one more cost little. */
+  watches(keys: readonly string[]): boolean {
+    return this.#watchlists.has(nameOf(keys));
+  }
+
   #share(keys: readonly string[]): Watchlist {
-    const name = [...keys].sort().join('\n');
+    const name = nameOf(keys);
     const watchlist = this.#watchlists.get(name) ?? new Watchlist(keys);
     this.#watchlists.set(name, watchlist);
     watchlist.users += 1;
@@ -238,9 +243,11 @@ export class QuoteGroup {
 
   #unshare(watchlist: Watchlist): void {
     watchlist.users -= 1;
-    if (watchlist.users === 0) this.#watchlists.delete([...watchlist.keys].sort().join('\n'));
+    if (watchlist.users === 0) this.#watchlists.delete(nameOf([...watchlist.keys]));
   }
 }
+
+const nameOf = (keys: readonly string[]): string => [...keys].sort().join('\n');
 
 /** Two beats of one row as one: the newest of each field, all ticks counted. */
 function joined(older: ChangedRow, newer: ChangedRow): ChangedRow {

@@ -12,6 +12,10 @@ export interface QuoteKeys {
   readonly rejected: readonly { readonly key: unknown; readonly problem: Problem }[];
 }
 
+/** How much larger than the smallest a group may grow. */
+const slackShare = 0.25;
+const slackMin = 2;
+
 export class QuoteChannel {
   readonly #market: MarketPort;
   readonly #groups: readonly [QuoteGroup, ...QuoteGroup[]];
@@ -61,8 +65,7 @@ export class QuoteChannel {
         return [];
       }
     });
-    const [first, ...others] = this.#groups;
-    const group = others.reduce((least, other) => (other.size < least.size ? other : least), first);
+    const group = this.#groupFor(keys);
     const subscription = group.enter(client, keys, () => {
       for (const key of keys) this.#release(key);
     });
@@ -73,6 +76,14 @@ export class QuoteChannel {
       if (trouble) group.sendTrouble(subscription, key, trouble);
     }
     return subscription;
+  }
+
+  /** The groups stay about as large as each other; within that, those who watch the same share their frames. */
+  #groupFor(keys: readonly string[]): QuoteGroup {
+    const [first, ...others] = this.#groups;
+    const least = others.reduce((smallest, other) => (other.size < smallest.size ? other : smallest), first);
+    const most = least.size + Math.max(slackMin, least.size * slackShare);
+    return this.#groups.find((group) => group.size < most && group.watches(keys)) ?? least;
   }
 
   /** The market hears of a key once, however many watch it: a thousand clients that come or go at once cost it nothing. */

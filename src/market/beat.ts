@@ -117,17 +117,23 @@ export class Pulse {
   private serve(group: Group, ts: number): void {
     const rows = new Map<string, ChangedRow>();
     let oldestAt = ts;
+    const isMeasured = this.groups.find(({ beats }) => beats.observed) === group;
     for (const cell of group.owed) {
       const { delta, merged, oldestAt: tickedAt } = cell.take(group.index);
       if (this.options.quotes.find(cell.key) !== cell) continue;
       oldestAt = Math.min(oldestAt, tickedAt);
-      const age = Math.max(0, ts - tickedAt);
-      this.latency.add(age, ts);
-      this.options.onRowAge?.(age);
+      if (isMeasured) this.measure(ts - tickedAt, ts);
       rows.set(cell.key, { key: cell.key, delta, merged });
     }
     group.owed = [];
     if (rows.size > 0) group.beats.next({ ts, oldestAt, rows });
+  }
+
+  /** Of one group: every tick is in a beat of each. */
+  private measure(ageMs: number, at: number): void {
+    const age = Math.max(0, ageMs);
+    this.latency.add(age, at);
+    this.options.onRowAge?.(age);
   }
 }
 
