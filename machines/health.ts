@@ -292,7 +292,8 @@ function judgeTws(facts: HealthFacts, now: number): Finding {
   if (has('degraded')) return complain('warn', 'impaired', 'the link to IB is impaired');
   if (lastUndecodableAt !== null && now - lastUndecodableAt < undecodableMemoryMs) {
     const detail = `${undecodable} ${undecodable === 1 ? 'frame' : 'frames'} could not be decoded`;
-    return { complaints: [{ status: 'warn', code: 'undecodable-frames', detail }], figures };
+    const sinceAtLeast = toRfc3339(lastUndecodableAt);
+    return { complaints: [{ status: 'warn', code: 'undecodable-frames', detail, sinceAtLeast }], figures };
   }
   return { complaints: [], figures, since: row.since };
 }

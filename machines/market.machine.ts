@@ -128,7 +128,7 @@ export const marketMachine = setup({
     context: {} as MarketContext,
     events: {} as MarketEvent,
     input: {} as MarketInput,
-    tags: {} as 'admitting',
+    tags: {} as 'admitting' | 'severed',
     children: {} as { [id: `line:${string}`]: 'subscription' },
   },
   actors: { subscription: subscriptionMachine },
@@ -325,6 +325,7 @@ export const marketMachine = setup({
         },
         severed: {
           description: 'no link to IB: nothing is opened',
+          tags: 'severed',
           on: { 'tws.restored': { target: 'whole', actions: 'passOn' } },
         },
       },

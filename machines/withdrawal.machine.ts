@@ -105,6 +105,9 @@ export const isRenewal = (
   { client, cancelAfterMs }: Pick<Lease, 'client' | 'cancelAfterMs'>,
 ): boolean => leaseOf(leases, client)?.cancelAfterMs === cancelAfterMs;
 
+/** Answers after which nothing can be done about an order from here. */
+const finalAnswers: ReadonlySet<DeskAnswer['outcome']> = new Set(['closed', 'unknown', 'notOurs']);
+
 export const withdrawalMachine = setup({
   types: {
     context: {} as WithdrawalContext,
@@ -117,8 +120,7 @@ export const withdrawalMachine = setup({
     isRoomFor: ({ context, event }) => isRoomFor(context, (event as Of<'lease.renew'>).client),
     isLeased: ({ context, event }) =>
       leaseOf(context.leases, (event as Of<'lease.release'>).client) !== undefined,
-    isOver: ({ event }) =>
-      ['closed', 'unknown', 'invalid'].includes((event as Of<'withdrawal.answered'>).answer.outcome),
+    isOver: ({ event }) => finalAnswers.has((event as Of<'withdrawal.answered'>).answer.outcome),
     isCurrentExpiry: ({ context, event }) =>
       event.type === 'lease.expired' &&
       context.leases.some(

@@ -41,12 +41,9 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
   const stopListening = observer.onChange(({ machine }) => {
     changed = true;
     if (machine === 'order' || machine === 'blotter') return;
-    look ??= setTimeout(() => {
-      look = null;
-      port.report();
-    }, lookAfterMs).unref();
+    look ??= setTimeout(lookAround, lookAfterMs).unref();
   });
-  const looking = setInterval(() => port.report(), lookEveryMs).unref();
+  const looking = setInterval(lookAround, lookEveryMs).unref();
 
   function failingLists(): string[] {
     const lists = runtime.child('reconciliation').getSnapshot().context.lists;
@@ -117,15 +114,23 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
     return { redis: state === 'up' ? 'up' : 'down', redisStanding };
   }
 
+  function lookAround(): void {
+    look = null;
+    if (runtime.root.getSnapshot().status === 'active') assess(now());
+  }
+
+  function assess(at: number): HealthReport {
+    report = assessHealth(facts(at), at, report ?? undefined);
+    return report;
+  }
+
   const port: HealthPort = {
     report() {
       const at = now();
-      if (report === null || changed || at - reportedAt >= reportEveryMs) {
-        report = assessHealth(facts(at), at, report ?? undefined);
-        reportedAt = at;
-        changed = false;
-      }
-      return report;
+      if (report !== null && !changed && at - reportedAt < reportEveryMs) return report;
+      reportedAt = at;
+      changed = false;
+      return assess(at);
     },
     metricsJson() {
       const stream = clients();

@@ -162,5 +162,6 @@ test('the latency of the trading path warns above its budget, and passes when th
   expect(judged()).toEqual(['warn', since]);
   at += 120_000;
   expect(judged()).toEqual(['pass', undefined]);
+  vitals.stop();
   metrics.close();
 });

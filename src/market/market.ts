@@ -91,7 +91,7 @@ export interface MarketActor {
   send(command: MarketCommand): void;
   getSnapshot(): {
     readonly context: { readonly rows: readonly LineRow[]; readonly turnedAway: number };
-    hasTag(tag: 'admitting'): boolean;
+    hasTag(tag: 'admitting' | 'severed'): boolean;
   };
 }
 
@@ -140,6 +140,9 @@ interface Hold {
   /** why it brings nothing, since it was live last */
   trouble: LineTrouble | null;
 }
+
+/** What every reader knows from the link itself. */
+const passing: ReadonlySet<string> = new Set(['not-connected', 'severed']);
 
 const noLines = (): Record<LineStanding, number> => ({
   waiting: 0,
@@ -258,7 +261,9 @@ export function createMarket(options: MarketOptions) {
           code: 'line-limit',
           message: `every market-data line is in use; ${key} waits for a free one`,
         })
-      : { code: 'not-connected', message: 'no session with TWS' };
+      : actor?.getSnapshot().hasTag('severed')
+        ? { code: 'severed', message: 'the gateway has no link to IB' }
+        : { code: 'not-connected', message: 'no session with TWS' };
   }
 
   const isAdmitting = (): boolean => actor?.getSnapshot().hasTag('admitting') ?? false;
@@ -278,7 +283,7 @@ export function createMarket(options: MarketOptions) {
       if (row?.standing === 'live') note(key, held, null);
       if (row && row.standing !== 'refused' && row.standing !== 'waiting') continue;
       const reason = refusalOf(key, row);
-      if (!reason || reason.code === 'not-connected' || reason.code === held.trouble?.reason.code) continue;
+      if (!reason || passing.has(reason.code) || reason.code === held.trouble?.reason.code) continue;
       note(key, held, { reason, retryAfterMs: row?.standing === 'refused' ? row.retryAfterMs : 0 });
     }
   }

@@ -244,6 +244,15 @@ describe('the first quote', () => {
     expect(await market.firstQuote('AAPL', 0)).toMatchObject({ bid: 1, ask: 2 });
   });
 
+  test('of an instrument that is new while the link is cut says that', async () => {
+    const { actor, market, ready } = setUp();
+    ready();
+    actor.send({ type: 'tws.severed' });
+    market.acquire(stock('AAPL'), 'AAPL');
+    expect(await market.firstQuote('AAPL', 1_000)).toMatchObject({ failed: { code: 'severed' } });
+    expect(market.quoteTrouble('AAPL')).toBeNull();
+  });
+
   test('is undefined when nothing comes, and says why when something is known', async () => {
     const { time, market, venue, ready } = setUp({ lineLimits: { quotes: 1 } });
     market.acquire(stock('AAPL'), 'AAPL');

@@ -105,7 +105,8 @@ export const impossible: readonly ImpossiblePairs[] = [
     machine: 'order',
     words: ['order.modifyRejected'],
     states: ['submitting', 'inDoubt', ...closed],
-    because: 'a change that is not under way cannot be refused',
+    butStates: ['filled'],
+    because: 'a change that is not under way cannot be refused; the last fill ends one that is',
   },
   {
     machine: 'gate',
