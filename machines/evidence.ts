@@ -216,11 +216,11 @@ export const echoed = [
   'timeInForce',
 ] as const satisfies readonly (keyof Order & keyof OrderTerms)[];
 
-/** Its prices follow the market at the broker: what was asked for is where they began. */
+/** Its stop follows the market at the broker: what was asked for is where it began. */
 export const isTrailing = ({ type }: Pick<Order, 'type'>): boolean =>
   type === 'trailing_stop' || type === 'trailing_stop_limit';
-const moving: ReadonlySet<string> = new Set(['stopPrice', 'limitPrice']);
-const echoedOf = (order: Order) => (isTrailing(order) ? echoed.filter((name) => !moving.has(name)) : echoed);
+const echoedOf = (order: Order) =>
+  isTrailing(order) ? echoed.filter((name) => name !== 'stopPrice') : echoed;
 
 /** Terms that the broker echoes and that differ from ours: an acknowledged modification, or one made elsewhere. */
 function termsSeen(order: Order, permId: string, terms: BrokerOrderTerms, status: BrokerOrderStatus): News[] {

@@ -176,7 +176,11 @@ export function changedTicket(ticket: OrderTicket, order: Order): OrderTicket {
   const { trailStopPrice: first, ...tws } = ticket.tws ?? {};
   const began = ticket.stopPrice ?? toDecimal(Number(first ?? Number.NaN));
   const isFollowing =
-    limitPrice !== undefined && began && change.limitPrice === undefined && change.stopPrice === undefined;
+    began &&
+    limitPrice !== undefined &&
+    limitPrice === ticket.limitPrice &&
+    change.limitPrice === undefined &&
+    change.stopPrice === undefined;
   const offset = isFollowing && {
     lmtPriceOffset: order.side === 'sell' ? subtract(began, limitPrice) : subtract(limitPrice, began),
   };
