@@ -69,6 +69,8 @@ export type LedgerEvent =
       readonly executionsSince: number;
       readonly at: number;
     }
+  /** to itself: the execution of a commission should have come by now */
+  | { readonly type: 'ledger.overdue'; readonly execId: string }
   /** the session is gone, and the rows of its portfolio with it */
   | { readonly type: 'ledger.sessionLost' }
   /** a row of the broker's portfolio */
@@ -267,6 +269,8 @@ export const ledgerMachine = setup({
         if (Object.keys(early).length > earlyCommissionsMax && oldest !== undefined)
           delete (early as Record<string, unknown>)[oldest];
         enqueue.assign({ early });
+        if (!Object.hasOwn(context.early, fact.execId))
+          enqueue.raise({ type: 'ledger.overdue', execId: fact.execId }, { delay: 'explanation' });
         return;
       }
       if (
@@ -283,6 +287,13 @@ export const ledgerMachine = setup({
       };
       enqueue.assign({ executions: put(context.executions, family, row) });
       report(enqueue, [{ type: 'execution.commissioned', at: fact.at, family, execution: row }]);
+    }),
+    askForExecution: enqueueActions(({ context, event, enqueue }) => {
+      const { execId } = event as Extract<LedgerEvent, { type: 'ledger.overdue' }>;
+      const known = lookUp(context.executions, executionFamily(execId));
+      if (known && executionRevision(known.execId) >= executionRevision(execId)) return;
+      const why = 'an execution is charged for that nobody told of';
+      enqueue.sendParent({ type: 'evidence.wanted', why } satisfies LedgerReport);
     }),
     follow: enqueueActions(({ context, event, enqueue }) => {
       const { account, contract, quantity, averageCost, at } = event as PositionSeen;
@@ -390,6 +401,7 @@ export const ledgerMachine = setup({
         'ledger.sessionLost': { actions: 'forgetPortfolio' },
         'ledger.valued': { actions: 'value' },
         'broker.commissioned': { actions: 'recordCommission' },
+        'ledger.overdue': { actions: 'askForExecution' },
         'broker.positionSeen': { actions: 'follow' },
       },
       initial: 'certain',

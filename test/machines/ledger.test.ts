@@ -187,6 +187,28 @@ test('a commission before its execution waits for it; -1 and unset never replace
   expect(ledger.executions()).toMatchObject([{ commission: '-0.35' }]);
 });
 
+test('an execution that is charged for and never told of is asked for', () => {
+  const ledger = openLedger();
+  const charge = (execId: string) =>
+    ledger.send({
+      type: 'broker.commissioned',
+      at: ledger.clock.now(),
+      execId,
+      commission: '1',
+      currency: 'USD',
+      realizedPnl: null,
+    });
+  charge('a.1.01');
+  ledger.execute('a.1.01', 5);
+  ledger.report(5);
+  ledger.clock.advance(10_000);
+  expect(ledger.wanted()).toBe(0);
+  charge('b.1.01');
+  charge('b.1.01');
+  ledger.clock.advance(10_000);
+  expect(ledger.wanted()).toBe(1);
+});
+
 test('the commission of a correction waits for the correction', () => {
   const ledger = openedLedger();
   const commission = (execId: string, amount: string): LedgerEvent => ({
