@@ -1,7 +1,7 @@
 /** One group of clients with quotes: each beat of the group becomes one frame for each of them, with the newest of what changed. */
 import type { Observable } from 'rxjs';
 import type { LineTrouble } from '../../machines/feed.ts';
-import type { Beat, ChangedRow } from '../../machines/market.ts';
+import type { Beat, ChangedRow, Quote } from '../../machines/market.ts';
 import { inTurns } from './fan-out.ts';
 import type { MarketPort } from './options.ts';
 import type { ConflatedSubscription, StreamClient } from './stream-client.ts';
@@ -48,6 +48,8 @@ export interface QuoteSubscription extends ConflatedSubscription {
   readonly missed: Map<string, number>;
   /** keys whose row in the snapshot was only remembered: no field of it may outlive the first living row */
   readonly remembered: Set<string>;
+  /** the rows of its snapshot until its first beat, which carries changes that they show already; null: it had one */
+  shown: ReadonlyMap<string, Quote> | null;
   stopped: boolean;
 }
 
@@ -96,6 +98,7 @@ export class QuoteGroup {
       since: this.#number,
       missed: new Map(),
       remembered: new Set(),
+      shown: null,
       seq: 0,
       skippedBeats: 0,
       noticedAt: Number.NEGATIVE_INFINITY,
@@ -136,6 +139,7 @@ export class QuoteGroup {
       if (last) remembered.add(key);
       return last ? [last] : [];
     });
+    subscription.shown = new Map(rows.map((row) => [row.key, row]));
     subscription.seq += 1;
     client.send({ type: 'snapshot', subscription: id, seq: subscription.seq, ts, rows });
   }
@@ -181,7 +185,8 @@ export class QuoteGroup {
   }
 
   #deliver(subscription: QuoteSubscription, beat: Beat, number: number): boolean {
-    const { client, watchlist, missed } = subscription;
+    const { client, watchlist, missed, shown } = subscription;
+    subscription.shown = null;
     if (!client.takesBeat(number)) {
       const changed = watchlist.changed(beat);
       for (const key of changed) missed.set(key, (missed.get(key) ?? 0) + (beat.rows.get(key)?.merged ?? 0));
@@ -194,7 +199,12 @@ export class QuoteGroup {
       this.sendSnapshot(subscription, beat.ts);
       return true;
     }
-    const tail = missed.size === 0 ? watchlist.tailOf(beat) : this.#caughtUp(subscription, beat);
+    const tail =
+      missed.size > 0
+        ? this.#caughtUp(subscription, beat)
+        : shown
+          ? unseen(shown, watchlist, beat)
+          : watchlist.tailOf(beat);
     if (tail === null) return false;
     subscription.seq += 1;
     client.sendShared(`{"type":"update","subscription":${subscription.id},"seq":${subscription.seq},`, tail);
@@ -245,6 +255,20 @@ export class QuoteGroup {
     watchlist.users -= 1;
     if (watchlist.users === 0) this.#watchlists.delete(nameOf([...watchlist.keys]));
   }
+}
+
+/** What a snapshot did not show of the beat after it. */
+function unseen(shown: ReadonlyMap<string, Quote>, watchlist: Watchlist, beat: Beat): Buffer | null {
+  const rows = watchlist.changed(beat).flatMap((name) => {
+    const delta = beat.rows.get(name)?.delta ?? '{}';
+    const before = shown.get(name);
+    if (!before) return [delta];
+    const { key, merged, ts, ...fields } = JSON.parse(delta) as Quote;
+    const known = new Map<string, unknown>(Object.entries(before));
+    const news = Object.entries(fields).filter(([field, value]) => known.get(field) !== value);
+    return news.length === 0 ? [] : [JSON.stringify({ key, ...Object.fromEntries(news), merged, ts })];
+  });
+  return rows.length === 0 ? null : tailOf(beat.ts, rows.join(','));
 }
 
 const nameOf = (keys: readonly string[]): string => [...keys].sort().join('\n');

@@ -67,6 +67,22 @@ describe('quotes', () => {
     expect(tester.of(id)[1]?.rows?.[0]).not.toHaveProperty('ask');
   });
 
+  it('tell whoever comes in the middle of a beat nothing twice', async () => {
+    await start();
+    const tester = await open();
+    running.market.tick('AAPL', 'bid', 187.22);
+    running.market.tick('IBM', 'bid', 1);
+    const id = await tester.subscribe('quotes', { keys: ['AAPL', 'IBM'] });
+    running.market.tick('AAPL', 'ask', 187.23);
+    running.market.beat();
+    running.market.tick('IBM', 'bid', 2);
+    running.market.beat();
+    await until(() => tester.of(id).length === 3);
+    expect(tester.of(id)[0]?.rows).toMatchObject([{ bid: 187.22 }, { bid: 1 }]);
+    const told = tester.of(id).map(({ rows }) => rows?.map(({ ts: _, merged: __, ...row }) => row));
+    expect(told.slice(1)).toEqual([[{ key: 'AAPL', ask: 187.23 }], [{ key: 'IBM', bid: 2 }]]);
+  });
+
   it('send nothing when nothing changed, and nothing after unsubscribing', async () => {
     await start();
     const tester = await open();
