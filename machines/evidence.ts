@@ -95,7 +95,8 @@ export function interpret(order: Order, fact: BrokerFact): readonly OrderFact[] 
         larger.length > 0 ? { ...larger.reduce(applyFact, now), state: 'working' } : now;
       if (isTakenBack(now, fact)) return [...seen, stamp({ type: 'order.cancelled', reason: takenBack })];
       const smaller = fact.status === 'filled' ? shrunk(now, permId, fact.filled).map(stamp) : [];
-      const ended = ending(reopened, permId, fact.status, reason).map(stamp);
+      const isWhole = filled !== null && equals(filledUnder(reopened, permId), filled);
+      const ended = ending(reopened, permId, fact.status, reason, isWhole).map(stamp);
       return [...seen, ...larger, ...smaller, ...cutShort(now, fact).map(stamp), ...ended];
     }
     case 'broker.executed':
@@ -361,6 +362,8 @@ function ending(
   permId: string,
   status: 'cancelled' | 'filled' | 'inactive',
   reason: Reason | null,
+  /** the broker says so of one that its executions explain, whatever its size was last */
+  isWhole = false,
 ): News[] {
   const incarnations = incarnationsOf(order);
   const known = incarnations.find((incarnation) => incarnation.permId === permId);
@@ -371,7 +374,8 @@ function ending(
     if (known?.state !== 'live') return [];
     const others = liveIncarnations(order).filter((incarnation) => incarnation.permId !== permId);
     if (others.length > 0 || isFullyFilled(order)) return endedAlone;
-    if (status === 'filled' && isFilledUp(order, permId)) return [...endedAlone, endOf(order, null)];
+    if (status === 'filled' && (isWhole || isFilledUp(order, permId)))
+      return [...endedAlone, endOf(order, null)];
   }
   if (status === 'filled') return [];
   return [
