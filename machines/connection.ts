@@ -23,6 +23,8 @@ export interface TwsContext {
   readonly retryInMs: number;
   readonly lastCause: LossCause | null;
   readonly lastMessage: string;
+  /** when the last heartbeat was answered, ms */
+  readonly answeredAt: number;
   /** newest time known, ms */
   readonly at: number;
   /** ms; null while there is no ready session */

@@ -266,24 +266,17 @@ function judgeTws(facts: HealthFacts, now: number): Finding {
     lastMessageAt: timeOrNull(lastMessageAt),
   };
   const why = trouble ? `: ${trouble.message} (${trouble.code})` : '';
-  const complain = (status: Complaint['status'], code: string, detail: string): Finding => ({
-    complaints: [
-      {
-        status,
-        code,
-        detail: `${detail}${why}`,
-        shutsTrading: code !== 'impaired',
-        ...(row ? { sinceAtLeast: row.since } : {}),
-      },
-    ],
-    figures,
-  });
+  const complain = (status: Complaint['status'], code: string, said: string, since = row?.since): Finding => {
+    const began = since === undefined ? {} : { sinceAtLeast: since };
+    const shutsTrading = code !== 'impaired';
+    return { complaints: [{ status, code, detail: `${said}${why}`, shutsTrading, ...began }], figures };
+  };
   if (!row) return complain('fail', 'connecting', 'the connection has not been started');
   const has = (tag: string): boolean => row.tags.includes(tag);
   if (has('failed')) return complain('fail', 'tws-failed', 'the connection actor has failed');
   if (facts.tws.absentSince) {
     const since = toRfc3339(facts.tws.absentSince);
-    return complain('fail', 'gateway-absent', `no session since ${since}: the gateway needs a person`);
+    return complain('fail', 'gateway-absent', `no session since ${since}: the gateway needs a person`, since);
   }
   if (has('maintenance')) return complain('warn', 'maintenance', 'scheduled reset of the gateway');
   if (has('down')) return complain('fail', 'connecting', 'no session with TWS');
@@ -315,7 +308,7 @@ function judgeFarms({ tws: { farms } }: HealthFacts): Finding {
 }
 
 function judgeJournal({ journal }: HealthFacts): Finding {
-  const { trouble, ...figures } = journal;
+  const { trouble } = journal;
   const complaints: Complaint[] = [];
   if (!journal.writable) {
     const detail = `the journal cannot be written${trouble ? `: ${trouble}` : ''}`;
@@ -324,7 +317,7 @@ function judgeJournal({ journal }: HealthFacts): Finding {
     const detail = `the last append took more than ${slowAppendMs} ms`;
     complaints.push({ status: 'warn', code: 'journal-slow', detail });
   }
-  return { complaints, figures };
+  return { complaints, figures: { ...journal } };
 }
 
 function judgeOrders(facts: HealthFacts): Finding {

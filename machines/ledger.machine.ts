@@ -53,6 +53,7 @@ export type LedgerEvent =
       readonly accounts?: readonly string[];
       /** what differed when the process ended */
       readonly open?: readonly Discrepancy[];
+      readonly at: number;
     }
   /** an execution, with the order it belongs to */
   | { readonly type: 'ledger.book'; readonly clientOrderId: string | null; readonly fact: Executed }
@@ -165,6 +166,7 @@ export const ledgerMachine = setup({
         executions,
         accounts,
         open = [],
+        at,
       } = event as Extract<LedgerEvent, { type: 'ledger.restored' }>;
       enqueue.assign({
         executions: putAll(
@@ -183,7 +185,7 @@ export const ledgerMachine = setup({
             {
               ...emptyPosition(row.account, row.instrument, row.contract),
               ...row,
-              confirmed: false,
+              confirmed: row.confirmed && isZero(row.quantity),
               codes: open.flatMap(({ code, subject }) =>
                 subject.kind === 'position' &&
                 subject.account === row.account &&
@@ -195,6 +197,17 @@ export const ledgerMachine = setup({
           ]),
         ),
       });
+      // What is held needs the broker's word anew, and whoever follows the facts must know.
+      const doubted = positions.filter(({ confirmed, quantity }) => confirmed && !isZero(quantity));
+      if (doubted.length > 0)
+        report(
+          enqueue,
+          doubted.map((row) => ({
+            type: 'position.changed',
+            at,
+            position: { ...row, confirmed: false },
+          })),
+        );
     }),
     book: enqueueActions(({ context, event, enqueue }) => {
       const { clientOrderId, fact } = event as Extract<LedgerEvent, { type: 'ledger.book' }>;

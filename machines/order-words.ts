@@ -136,6 +136,10 @@ export const question = (
   why = reason?.message ?? 'in doubt',
 ): OrderReport => ({ type: 'order.evidenceWanted', clientOrderId, why });
 
+/** A doubt is over with the last fill, and its reason with it. */
+export const reasonIn = (state: Order['state'], order: Order): Reason | null =>
+  state === 'filled' && order.state === 'inDoubt' && !isSettledByHand(order) ? null : order.reason;
+
 /** Why an order may be in doubt, in words for people; what is known beside it follows in brackets. */
 const doubts = {
   unanswered: `TWS did not answer within ${ackTimeoutMs} ms`,

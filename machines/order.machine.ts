@@ -35,6 +35,7 @@ import {
   type OrderListed,
   type OrderReport,
   question,
+  reasonIn,
   type SessionLost,
   stillUnexplained,
   unnamedEnds,
@@ -112,14 +113,15 @@ export const orderMachine = setup({
     becomes: enqueueActions(({ context, enqueue }, params: { state: Order['state'] }) => {
       const { order, lastAt: at, doubtSince: since } = context;
       if (order.state === params.state) return;
-      enqueue.assign({ order: { ...order, state: params.state } });
+      const reason = reasonIn(params.state, order);
+      enqueue.assign({ order: { ...order, state: params.state, reason } });
       if (params.state === 'inDoubt') enqueue.assign({ doubtSince: at });
       if (context.replaying) return;
       const { clientOrderId } = order;
       const tell = (alarm: Alarm): void =>
         enqueue.sendParent({ type: 'order.alerted', clientOrderId, at, ...alarm } satisfies OrderReport);
       if (params.state === 'inDoubt') tell(doubtAlarm(order, at));
-      if (order.state === 'inDoubt') tell(resolutionAlarm(order, params.state, { since, at }));
+      if (order.state === 'inDoubt') tell(resolutionAlarm({ ...order, reason }, params.state, { since, at }));
     }),
     weighEvidence: enqueueActions(({ context, event, enqueue }) => {
       const fact = event as BrokerFact;

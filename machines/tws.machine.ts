@@ -147,9 +147,9 @@ export const twsMachine = setup({
       assertEvent(event, 'session.orderIdGranted');
       return { type: 'broker.orderIdGranted', at: event.at, orderId: event.orderId };
     }),
-    noteRoundTrip: assign(({ event }) => {
+    noteRoundTrip: assign(({ context, event }) => {
       assertEvent(event, 'session.probed');
-      return { rttMs: event.rttMs };
+      return { rttMs: event.rttMs, answeredAt: context.at };
     }),
     noteSevered: assign(({ context }) => ({ severedSince: context.severedSince ?? context.at })),
     noteRestored: assign({ severedSince: null }),
@@ -284,6 +284,11 @@ export const twsMachine = setup({
     }),
     forgetFailures: assign({ failures: 0 }),
     probe: sendTo('session', { type: 'session.probe' }),
+    /** Since the last answer there was a pause, and then a wait in vain; what came meanwhile has a time of its own. */
+    passHeartbeat: assign(({ context }) => {
+      const waited = context.severedSince === null ? waitsMs.heartbeat : waitsMs.severedHeartbeat;
+      return { at: Math.max(context.at, context.answeredAt + waitsMs.heartbeat + waited) };
+    }),
     planHeartbeat: raise({ type: 'heartbeat.due' }, { delay: 'heartbeatPause', id: 'heartbeatPause' }),
     awaitHeartbeat: raise(
       { type: 'heartbeat.missed' },
@@ -308,6 +313,7 @@ export const twsMachine = setup({
   description: 'the connection: one session per attempt, thrown away on any loss',
   context: ({ input }) => ({
     farmsTold: [],
+    answeredAt: 0,
     ...input,
     ...noSession,
     random: input.seed >>> 0,
@@ -453,8 +459,10 @@ export const twsMachine = setup({
           },
         },
         syncing: {
-          description: 'greeted; accounts, order id and a first answer are missing',
+          description:
+            'greeted; accounts, order id and a first answer are missing. What must go can be called back',
           tags: 'down',
+          on: { 'tws.cancel': { actions: 'forward' }, 'tws.cancelAll': { actions: 'forward' } },
           initial: 'introducing',
           states: {
             introducing: {
@@ -510,7 +518,7 @@ export const twsMachine = setup({
             'heartbeat.missed': {
               target: '#tws.lost',
               actions: [
-                { type: 'passTime', params: { ms: waitsMs.heartbeat } },
+                'passHeartbeat',
                 {
                   type: 'noteLoss',
                   params: { cause: 'silent', message: 'a heartbeat was not answered in time' },

@@ -20,6 +20,15 @@ function addressOf(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+/** The command line of a process, where the system tells; null: it does not, or there is no such process. */
+function programOf(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
 async function main(): Promise<number> {
   if (process.argv.slice(2).some((argument) => argument === '--help' || argument === '-h')) {
     say(usage);
@@ -56,7 +65,11 @@ async function main(): Promise<number> {
   try {
     const pid = Number(readFileSync(file, 'utf8'));
     // 0 and below would be groups of processes, our own among them
-    if (!Number.isSafeInteger(pid) || pid <= 1) throw new Error(`${file} holds no process id`);
+    if (!Number.isSafeInteger(pid) || pid <= 0) throw new Error(`${file} holds no process id`);
+    const program = programOf(pid);
+    // In a container it is the first process; anywhere else that is nobody to be signalled.
+    if (program === null ? pid === 1 : !/main\.|tws-runtime/.test(program))
+      throw new Error(`process ${pid} is another program, the id is of one that has ended`);
     process.kill(pid, 'SIGUSR2');
     say(`sent SIGUSR2 to process ${pid}: it halts and cancels as soon as its event loop turns`);
     return 0;

@@ -91,12 +91,24 @@ async function main(): Promise<void> {
   closeWithGrace(stopping, async ({ err, signal }) => {
     if (err) log.fatal({ err }, 'stopping after an error');
     else log.info({ signal, orders }, 'stopping');
-    const { remaining } = await program.stop({ orders: err ? 'leave' : orders, withinMs: deadlineMs });
+    const { remaining, abandoned } = await program.stop({
+      orders: err ? 'leave' : orders,
+      withinMs: deadlineMs,
+    });
     removePid();
     await simulator?.close();
-    if (remaining.length === 0) return log.info('stopped');
-    const detail = `the broker did not confirm the cancel of ${remaining.join(', ')}; the next start asks again`;
-    throw new Error(`stopped, but ${detail}`);
+    const left = [
+      ...(remaining.length === 0
+        ? []
+        : [`the broker did not confirm the cancel of ${remaining.join(', ')}; the next start asks again`]),
+      ...(abandoned === null
+        ? []
+        : [
+            `${abandoned.facts} facts could not be written to ${config.journalPath} (${abandoned.reason}); the next start asks the broker`,
+          ]),
+    ];
+    if (left.length === 0) return log.info('stopped');
+    throw new Error(`stopped, but ${left.join('; and ')}`);
   });
 
   announce(program, log, config, endpoint, await program.start());

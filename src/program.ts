@@ -6,6 +6,7 @@ import { steadyClock } from './clock.ts';
 import { type Config, secretsOf } from './config.ts';
 import { createServer } from './http/server.ts';
 import { createInspector } from './inspector.ts';
+import type { Abandoned } from './journal/writer.ts';
 import { readMeters } from './meters.ts';
 import { createMetrics } from './metrics.ts';
 import { createObserver } from './observer.ts';
@@ -42,6 +43,8 @@ export interface StopOptions {
 export interface StopReport {
   /** clientOrderIds of orders that should have been cancelled and were not in time */
   readonly remaining: readonly string[];
+  /** facts that the disk did not take; null: it took all */
+  readonly abandoned: Abandoned | null;
 }
 
 /** Of the time for a stop, what the steps after the cancels may need. */
@@ -135,12 +138,13 @@ export function createProgram(options: ProgramOptions) {
   vitals.watchClients(clients);
   addStanding(metrics, { runtime, report: vitals.port.report, clients, now });
   let isFinished = false;
+  let abandoned: Abandoned | null = null;
   const finish = (): void => {
     if (isFinished) return;
     isFinished = true;
     stopMeters();
     vitals.stop();
-    runtime.stop();
+    abandoned = runtime.stop();
     metrics.close();
   };
   return {
@@ -190,7 +194,7 @@ export function createProgram(options: ProgramOptions) {
       await inspector?.close();
       finish();
       await cache?.close();
-      return { remaining: remaining.map(({ clientOrderId }) => clientOrderId) };
+      return { remaining: remaining.map(({ clientOrderId }) => clientOrderId), abandoned };
     },
 
     /** Ends the session and closes the journal, in this turn of the event loop. */

@@ -76,7 +76,10 @@ export function createReading(
   return {
     orders(query) {
       const { rows, next } = journal.orders(query);
-      return { rows: rows.map((order) => viewed(runtime.order(order.clientOrderId) ?? order)), next };
+      const orders = rows.map((order) => runtime.order(order.clientOrderId) ?? order);
+      // The journal's own index is behind while the disk is.
+      const shown = query.state === 'open' ? orders.filter((order) => !isClosed(order)) : orders;
+      return { rows: shown.map(viewed), next };
     },
     order(clientOrderId) {
       const order = runtime.order(clientOrderId);

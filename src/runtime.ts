@@ -6,11 +6,13 @@ import type { DeskAnswer } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
 import type { JournalRecord } from '../machines/journal.ts';
 import { executionRecallMs } from '../machines/ledger.ts';
+import { lookUp } from '../machines/lookup.ts';
 import type { Order } from '../machines/order.ts';
 import { type RuntimeEvent, shutReasons } from '../machines/runtime.ts';
 import type { AccountValue } from '../machines/tws.ts';
 import type { Config } from './config.ts';
 import { type Journal, openJournal, type Restoration } from './journal/journal.ts';
+import type { Abandoned } from './journal/writer.ts';
 import { createMarket, type Market } from './market/market.ts';
 import type { Metrics } from './metrics.ts';
 import { fillPorts } from './ports.ts';
@@ -66,6 +68,7 @@ export const restoredFrom = (restoration: Restoration, at: number): RuntimeEvent
     executions: restoration.executions,
     accounts: restoration.audit.accounts,
     open: restoration.audit.open,
+    at,
   },
   lost:
     restoration.openSession === null
@@ -105,6 +108,7 @@ export function createRuntime(options: RuntimeOptions) {
   const waiting = new Map<string, (answer: DeskAnswer) => void>();
   const verdicts = new Map<string, (verdict: GateVerdict) => void>();
   let lastAppendMs: number | null = null;
+  let abandoned: Abandoned | null = null;
   let lastReviewedAt = 0;
   let requests = 0;
 
@@ -125,6 +129,9 @@ export function createRuntime(options: RuntimeOptions) {
         onAppended: (ms) => {
           lastAppendMs = ms;
           metrics.journalAppend.record(ms);
+        },
+        onAbandoned: (left) => {
+          abandoned = left;
         },
       },
     }),
@@ -251,10 +258,15 @@ export function createRuntime(options: RuntimeOptions) {
       return verdict;
     },
 
-    /** The order as it is now: the living actor's view, or what the journal holds. */
+    /**
+     * The order as it is now: the living actor's view, what the desk remembers, or what the journal holds, which is behind them
+     * while the disk is.
+     */
     order(clientOrderId: string): Order | undefined {
-      const actor = orderActor(child('desk').getSnapshot().children, clientOrderId);
-      return actor ? actor.getSnapshot().context.order : journal.order(clientOrderId);
+      const { children, context } = child('desk').getSnapshot();
+      const actor = orderActor(children, clientOrderId);
+      if (actor) return actor.getSnapshot().context.order;
+      return lookUp(context.orders, clientOrderId)?.order ?? journal.order(clientOrderId);
     },
 
     /** Called for each record once it is durable, in journal order. */
@@ -265,14 +277,15 @@ export function createRuntime(options: RuntimeOptions) {
 
     connect: () => send({ type: 'runtime.connect' }),
     drain: () => send({ type: 'runtime.drain', at: now() }),
-    /** Ends the session and every actor; what waits for the disk is written first. */
-    stop(): void {
+    /** Ends the session and every actor; what waits for the disk is written first. What the disk did not take; null: it took all. */
+    stop(): Abandoned | null {
       clearInterval(sweeper);
       for (const stop of stopListening) stop();
       send({ type: 'runtime.stop' });
       market.close();
       root.stop();
       journal.close();
+      return abandoned;
     },
   };
 }

@@ -151,6 +151,7 @@ export function addStanding({ registry }: Pick<Metrics, 'registry'>, sources: St
 
   function link(): (typeof links)[number] {
     const snapshot = tws();
+    if (snapshot.context.absentSince !== null) return 'down';
     if (snapshot.hasTag('maintenance')) return 'maintenance';
     if (!snapshot.hasTag('connected') || snapshot.status !== 'active') return 'down';
     if (snapshot.context.severedSince !== null) return 'severed';

@@ -9,6 +9,7 @@ export type StopOrderPolicy = Config['stop']['orders'];
 /** Times in force that outlive the day. */
 const lasting: ReadonlySet<string> = new Set(['gtc', 'gtd']);
 const pageSize = 500;
+const lookEveryMs = 100;
 
 /** Our own open orders as they are now, in pages. */
 export function* openOrders(runtime: Runtime): Generator<readonly Order[]> {
@@ -50,10 +51,13 @@ export function withdrawOrders(
     };
     const finish = (): void => {
       clearTimeout(deadline);
+      clearInterval(looking);
       stopListening();
       resolve([...owed].flatMap((clientOrderId) => runtime.order(clientOrderId) ?? []));
     };
     const deadline = setTimeout(() => finish(), withinMs);
+    // Of an order that ended while the disk takes nothing there is no record.
+    const looking = setInterval(look, lookEveryMs);
     const stopListening = runtime.onRecord(({ channel }) => {
       if (channel === 'orders' || channel === 'health') look();
     });

@@ -10,6 +10,7 @@ import fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify';
+import Type from 'typebox';
 import { addHealth } from './health.ts';
 import { parseJson } from './json.ts';
 import { addRateLimits, boundConnections, usualHttpLimits } from './limits.ts';
@@ -73,6 +74,7 @@ export function createServer(options: HttpOptions, log?: FastifyBaseLogger): Fas
   addErrors(server);
   const limiter = addRateLimits(server, limits);
   addNotFound(server, limiter);
+  refuseUnknownQueries(server);
   addTiming(server, options.onHttpTiming);
   addRefusedUpgrades(server);
   addRefusedExpectations(server);
@@ -194,4 +196,12 @@ function problemOfConnection(code: string | undefined): Problem {
   }
   if (code === 'HPE_HEADER_OVERFLOW') return problem('headers-too-large', 'send at most 16 KiB of headers');
   return problem('bad-request', 'this is not an HTTP/1.1 request');
+}
+
+/** A route that takes no query says so to whoever sends one: what is not understood is not ignored. */
+function refuseUnknownQueries(server: FastifyInstance): void {
+  const nothing = Type.Object({}, { additionalProperties: false });
+  server.addHook('onRoute', (route) => {
+    if (route.url.startsWith('/v1/')) route.schema = { querystring: nothing, ...route.schema };
+  });
 }

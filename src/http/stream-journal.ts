@@ -148,10 +148,10 @@ export class JournalChannels {
   /** The newest orders whatever their state, and every open one. */
   #orders(): readonly Order[] {
     const newest = this.#reading.orders({ state: 'all', limit: snapshotPage, after: null });
-    if (newest.next === null) return newest.rows;
+    if (newest.next === null) return newest.rows.map(asEventsTell);
     const known = new Set(newest.rows.map((order) => order.clientOrderId));
     const open = everyRow((after) => this.#reading.orders({ state: 'open', limit: snapshotPage, after }));
-    return [...newest.rows, ...open.filter((order) => !known.has(order.clientOrderId))];
+    return [...newest.rows, ...open.filter((order) => !known.has(order.clientOrderId))].map(asEventsTell);
   }
 
   #resume(subscription: JournalSubscription): void {
@@ -259,3 +259,6 @@ function everyRow<T>(
   } while (after !== null && rows.length < maxSnapshotRows);
   return rows;
 }
+
+/** Whether an order is confirmed changes with the link, of which each order is told no event: a stream leaves it out. */
+const asEventsTell = ({ confirmed: _, ...order }: Order & { readonly confirmed?: boolean }): Order => order;

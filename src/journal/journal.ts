@@ -18,6 +18,7 @@ import type { WithdrawalStanding } from '../../machines/withdrawal.machine.ts';
 import { checksumOf, type FactRow, factColumns, inWriting, parse, proven, recordOf } from './facts.ts';
 import { orderColumns, otherColumns, putHead } from './heads.ts';
 import { damaged, isDamage, type Opened, openDatabase } from './opening.ts';
+import { Place } from './place.ts';
 import { claim, type Venue } from './schema.ts';
 import { Witness } from './witness.ts';
 
@@ -122,22 +123,28 @@ class SqliteJournal implements Journal {
   readonly #statements = new Map<string, StatementSync>();
   readonly #epoch: string;
   readonly #witness: Witness;
+  readonly #place: Place;
   #lastSeq: number;
   #unmoved = 0;
 
-  constructor(path: string, { database, lastSeq, epoch, rebuilt, lost }: Opened) {
+  constructor(path: string, { database, lastSeq, epoch, rebuilt, lost, before }: Opened) {
     this.#path = path;
     this.#database = database;
     this.#lastSeq = lastSeq;
     this.#epoch = epoch;
     this.#witness = new Witness(path);
+    this.#place = new Place(path);
     this.findings = [
       ...(rebuilt ? ['the read model did not follow from the facts and was made again'] : []),
+      ...(before > 0
+        ? [`it is new, and one with ${before} facts was here before: what is missing is asked of the broker`]
+        : []),
       ...(lost > 0 ? [`its end is lost, ${lost} facts that were told; their numbers are given again`] : []),
     ];
   }
 
   append(entries: readonly JournalEntry[]): readonly JournalRecord[] {
+    this.#place.check();
     // A former failure may have left its transaction open, when even its end could not be written.
     this.#rollBack();
     this.#database.exec('begin immediate');

@@ -17,6 +17,8 @@ export interface Opened {
   readonly rebuilt: boolean;
   /** facts that were told to somebody and are gone from its end */
   readonly lost: number;
+  /** facts of another journal that was here before this new one */
+  readonly before: number;
 }
 
 /** SQLite's primary result codes that have a cure of their own. */
@@ -52,7 +54,8 @@ export function openDatabase(path: string): Opened {
     const seen = readWitness(path);
     const lost = seen?.epoch === epochOf(database) ? Math.max(0, seen.seq - lastSeq) : 0;
     if (lost > 0) renewEpoch(database);
-    return { database, lastSeq, epoch: epochOf(database), rebuilt, lost };
+    const before = lastSeq === 0 && lost === 0 ? (seen?.seq ?? 0) : 0;
+    return { database, lastSeq, epoch: epochOf(database), rebuilt, lost, before };
   } catch (error) {
     if (database?.isOpen) database.close();
     throw explained(path, error);

@@ -10,6 +10,12 @@ export interface WriterTimers {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** Facts that were never made durable, and why. */
+export interface Abandoned {
+  readonly facts: number;
+  readonly reason: string;
+}
+
 export interface WriterOptions {
   readonly journal: Pick<Journal, 'append' | 'tidy'>;
   /** ms since the epoch */
@@ -17,6 +23,8 @@ export interface WriterOptions {
   /** called after each batch is durable, in journal order */
   readonly onCommitted: (records: readonly JournalRecord[]) => void;
   readonly onAppended: (ms: number) => void;
+  /** called at the end when the disk did not take all */
+  readonly onAbandoned?: (left: Abandoned) => void;
   /** other than the real ones */
   readonly timers?: WriterTimers;
 }
@@ -54,7 +62,7 @@ interface Loss {
 
 /** Fills the supervisor's slot `journal`. */
 export function createJournalWriter(options: WriterOptions) {
-  const { journal, now, onCommitted, onAppended, timers = realTimers } = options;
+  const { journal, now, onCommitted, onAppended, onAbandoned, timers = realTimers } = options;
   return fromCallback<JournalCommand>(({ receive, sendBack }) => {
     let waiting: JournalEntry[] = [];
     let callOffFlush: (() => void) | null = null;
@@ -175,6 +183,8 @@ export function createJournalWriter(options: WriterOptions) {
       }
       callOffFlush?.();
       announce();
+      if (waiting.length > 0)
+        onAbandoned?.({ facts: waiting.length, reason: loss?.message ?? 'the disk is too slow' });
     };
   });
 }

@@ -1,7 +1,8 @@
 /** A journal that cannot be written: no order leaves, cancels do, facts wait, and trading opens again by itself. */
-import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { retireAfterMs } from '../../machines/desk.ts';
 import { openJournal } from '../../src/journal/journal.ts';
 import { createSimulator, type Simulator } from '../../src/simulator/simulator.ts';
 import { expectBooksAgree } from '../incidents/oracle.ts';
@@ -60,6 +61,7 @@ async function endure(
   breakIt: () => void | Promise<void>,
   mendIt: () => void | Promise<void>,
   complaint: RegExp,
+  isLong = false,
 ): Promise<void> {
   const place = (id: string) => program.call('POST', '/v1/orders?wait=accepted', limit(id));
   const wire = (message: string) => simulator.received({ message }).length;
@@ -98,6 +100,13 @@ async function endure(
   simulator.exchange.script.fill(Number((filling.permIds as string[])[0]), 10);
   await order('to-fill', 'filled');
   expect(wire('placeOrder')).toBe(placed);
+  if (isLong) {
+    // Their actors are retired meanwhile, and the journal knows of no end.
+    await new Promise((done) => setTimeout(done, retireAfterMs + 1_000));
+    await order('to-cancel', 'cancelled');
+    expect((await order('to-fill', 'filled')).body).toMatchObject({ filledQuantity: '10' });
+    expect((await program.call('GET', '/v1/orders?state=open')).body.orders).toEqual([]);
+  }
   const facts = async () =>
     (await program.call('GET', '/v1/journal?limit=500')).body.facts as { event: string }[];
   expect((await facts()).map(({ event }) => event)).not.toContain('order.filled');
@@ -171,9 +180,49 @@ describe('while the program runs', () => {
         () => limitFiles(pid, 1),
         () => limitFiles(pid, null),
         /the journal cannot be written: disk I\/O error/,
+        true,
       );
     }, 60_000);
+
+    test('a stop says what the disk did not take, and does not wait for it', async () => {
+      const folder = temporaryFolder();
+      endings.push(folder.remove);
+      const { program } = await trading(folder.path, { STOP_ORDER_POLICY: 'cancel-all' });
+      for (const id of ['first', 'second'])
+        expect((await program.call('POST', '/v1/orders?wait=accepted', limit(id))).status).toBe(201);
+      limitFiles(program.pid, 1);
+      const began = Date.now();
+      expect(await program.stop()).toBe(1);
+      expect(Date.now() - began).toBeLessThan(5_000);
+      const said = program.lines.join('\n');
+      expect(said).toMatch(/stopped, but \d+ facts could not be written to .*journal\.db/);
+      expect(said).not.toContain('did not confirm');
+    }, 60_000);
   }
+
+  test('its file is deleted', async () => {
+    const folder = temporaryFolder();
+    endings.push(folder.remove);
+    const { simulator, program, restart } = await trading(folder.path);
+    const place = (id: string) => program.call('POST', '/v1/orders?wait=accepted', limit(id));
+    expect((await place('kept')).status).toBe(201);
+    rmSync(join(folder.path, 'journal.db'));
+    expect(await place('refused')).toMatchObject({ status: 503, body: { reason: 'journal-unavailable' } });
+    const { body } = await program.call('GET', '/health/detailed');
+    expect(body.components).toMatchObject({
+      journal: { status: 'fail', trouble: expect.stringContaining('was deleted or replaced') },
+    });
+    expect((await program.call('DELETE', '/v1/orders/kept')).status).toBe(202);
+    await eventually(
+      () => simulator.exchange.openOrders(),
+      (open) => open.length === 0,
+    );
+    await program.kill();
+    rmSync(join(folder.path, 'journal.db-wal'), { force: true });
+    const again = await restart();
+    expect(again.lines.join('\n')).toMatch(/it is new, and one with \d+ facts was here before/);
+    expect(simulator.received({ message: 'placeOrder' })).toHaveLength(1);
+  }, 60_000);
 
   test('the journal is read only', async () => {
     const folder = temporaryFolder();

@@ -114,6 +114,7 @@ export function openLedger(clock = eventClock(noon)) {
         positions: [...positions.values()],
         executions: [...rows.values()],
         accounts: [account],
+        at: clock.now(),
       };
     },
   };
