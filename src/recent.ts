@@ -62,7 +62,7 @@ export function recorder({ now, windowMs }: Window): Latency {
     },
     summary() {
       turn();
-      const both = histogram();
+      both.reset();
       both.add(previous);
       both.add(current);
       if (both.count === 0) return { count: 0, total, p50: null, p90: null, p99: null, max: null };
@@ -85,6 +85,9 @@ const longest = 600_000 * unitsPerMs;
 function histogram(): RecordableHistogram {
   return createHistogram({ lowest: 1, highest: longest, figures: 2 });
 }
+
+/** Of whoever asks; native memory that is made anew for each answer is given back late. */
+const both = histogram();
 
 /** Events per second over the last ten full seconds (fewer at the start). */
 export function meter(now: () => number): { add(count: number): void; perSecond(): number } {
@@ -124,7 +127,7 @@ export function watchEventLoop({ now, windowMs }: Window): {
   close(): void;
 } {
   // The monitor records whole intervals between its own timer's turns: what exceeds the interval is lag.
-  let current = monitorEventLoopDelay({ resolution: lagResolutionMs });
+  const current = monitorEventLoopDelay({ resolution: lagResolutionMs });
   current.enable();
   let previous: LatencySummary = { count: 0, total: 0, p50: null, p90: null, p99: null, max: null };
   let turnsAt = now() + windowMs;
@@ -145,9 +148,7 @@ export function watchEventLoop({ now, windowMs }: Window): {
     lastTurnAt = at;
     if (lastTurnAt < turnsAt) return;
     previous = measured();
-    current.disable();
-    current = monitorEventLoopDelay({ resolution: lagResolutionMs });
-    current.enable();
+    current.reset();
     turnsAt = lastTurnAt + windowMs;
   }, turnMs);
   timer.unref();
