@@ -315,9 +315,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
 
     waitFor(clientOrderId, what, timeoutMs) {
       const hasCome = (order: Order): boolean =>
-        what === 'closed'
-          ? isClosed(order)
-          : isClosed(order) || !['reviewing', 'journaling', 'submitting', 'inDoubt'].includes(order.state);
+        what === 'closed' ? isClosed(order) : isClosed(order) || !unanswered.has(order.state);
       return new Promise((resolve, reject) => {
         const finish = (): void => {
           clearTimeout(deadline);
@@ -363,6 +361,15 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
   };
 }
 
+/** The broker has not spoken of what was asked for last. */
+const unanswered: ReadonlySet<Order['state']> = new Set([
+  'reviewing',
+  'journaling',
+  'submitting',
+  'modifying',
+  'cancelling',
+  'inDoubt',
+]);
 const foreignAccount: ReadonlySet<string> = new Set(['account-not-paper', 'account-unknown']);
 
 function reasonsOf(verdict: GateVerdict): readonly Reason[] {

@@ -65,6 +65,29 @@ test('an order rests, is changed, and is cancelled', async () => {
   });
 });
 
+test('changes and cancels wait for the broker when asked to; a query that nobody understands is refused', async () => {
+  await whole.place({ clientOrderId: 'c-1' });
+  expect(
+    await whole.call('PATCH', '/v1/orders/c-1?wait=accepted&timeoutMs=5000', { limitPrice: '2' }),
+  ).toMatchObject({ status: 202, body: { state: 'working', limitPrice: '2', pendingChange: null } });
+  for (const [method, path] of [
+    ['PATCH', '/v1/orders/c-1?wiat=accepted'],
+    ['DELETE', '/v1/orders/c-1?now=1'],
+    ['POST', '/v1/orders/preview?wait=closed'],
+    ['GET', '/v1/quotes/AAPL?x=1'],
+  ] as const)
+    expect(
+      await whole.call(method, path, method === 'PATCH' ? { limitPrice: '3' } : undefined),
+    ).toMatchObject({
+      status: 400,
+      body: { code: 'validation-failed' },
+    });
+  expect(await whole.call('DELETE', '/v1/orders/c-1?wait=closed&timeoutMs=5000')).toMatchObject({
+    status: 202,
+    body: { state: 'cancelled' },
+  });
+});
+
 test('a price that an order may have and did not have is added by a change', async () => {
   const { script } = whole.simulator.exchange;
   // Pegged to the bid, away from what trades.

@@ -1,6 +1,7 @@
 /** The whole runtime in this process, on a simulated gateway in this process, over real TCP and HTTP. */
 import { join } from 'node:path';
 import pino from 'pino';
+import { isResetTime } from '../machines/tws.ts';
 import { loadConfig } from '../src/config.ts';
 import { createProgram, type Program } from '../src/program.ts';
 import type { Patience } from '../src/runtime.ts';
@@ -37,6 +38,9 @@ export interface WholeOptions {
   readonly now?: () => number;
   readonly patience?: Patience;
 }
+
+/** The time of day, hours later while IB is in its scheduled reset: an outage is another thing then. */
+export const outsideResets = (): number => Date.now() + (isResetTime(Date.now()) ? 5 * 3_600_000 : 0);
 
 export async function startWhole({
   environment = {},

@@ -110,7 +110,7 @@ export interface TradingPort {
     }[]
   >;
   preview(request: OrderRequest): Promise<PreviewOutcome>;
-  /** Resolves when the broker acknowledged (or the order closed), or with the order as it is after `timeoutMs`. */
+  /** Resolves when the broker answered what was asked for last (or the order closed), or with the order as it is after `timeoutMs`. */
   waitFor(clientOrderId: string, what: 'accepted' | 'closed', timeoutMs: number): Promise<Order>;
   /**
    * The open orders of this client (empty: of everybody without a name) are cancelled unless it renews in time.

@@ -1,6 +1,6 @@
 /** Routes of orders: place, read, change, cancel, preview. */
 import type { FastifyReply } from 'fastify';
-import Type from 'typebox';
+import Type, { type Static } from 'typebox';
 import type { Order } from '../../machines/order.ts';
 import type { HttpOptions, SubmitTiming } from './options.ts';
 import { readChange, readOrder, readSettlement } from './order-input.ts';
@@ -17,7 +17,7 @@ const OrderPath = Type.Object(
 );
 const closed = { additionalProperties: false } as const;
 
-const SubmitQuery = Type.Object(
+const WaitQuery = Type.Object(
   {
     wait: Type.Optional(
       Type.Enum(['accepted', 'closed'], { description: 'Holds the answer until the broker spoke.' }),
@@ -40,6 +40,13 @@ const problems = (...statuses: number[]) =>
   Object.fromEntries(statuses.map((status) => [status, ProblemView]));
 
 export function addOrders(server: Server, { trading, reading }: HttpOptions): void {
+  /** Answers once the broker spoke, or after `timeoutMs` with the order as it is then. */
+  async function hold(reply: FastifyReply, answer: Answer, query: Static<typeof WaitQuery>): Promise<Order> {
+    const { wait, timeoutMs = 2000 } = query;
+    const order = send(reply, answer);
+    return wait ? versioned(reply, await trading.waitFor(order.clientOrderId, wait, timeoutMs)) : order;
+  }
+
   server.post(
     '/v1/orders',
     {
@@ -48,7 +55,7 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
         tags,
         summary: 'Place an order',
         body: OrderInput,
-        querystring: SubmitQuery,
+        querystring: WaitQuery,
         response: { 200: OrderView, 201: OrderView, ...problems(400, 409, 422, 503) },
       },
     },
@@ -110,6 +117,7 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
         description: 'If-Match: "<version>" changes it only while it is still at that version.',
         params: OrderPath,
         body: ChangeInput,
+        querystring: WaitQuery,
         response: { 200: OrderView, 202: OrderView, ...problems(400, 404, 409, 412, 422, 503) },
       },
     },
@@ -118,7 +126,7 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
       const change = valid(readChange(request.body, reading.order(clientOrderId)));
       const ifVersion = versionOf(request.headers['if-match']);
       const result = await trading.modify(clientOrderId, change, ifVersion);
-      return send(reply, answerToChange(clientOrderId, 'modify', result));
+      return hold(reply, answerToChange(clientOrderId, 'modify', result), request.query);
     },
   );
 
@@ -130,12 +138,14 @@ export function addOrders(server: Server, { trading, reading }: HttpOptions): vo
         tags,
         summary: 'Cancel an order',
         params: OrderPath,
+        querystring: WaitQuery,
         response: { 202: OrderView, ...problems(404, 409, 503) },
       },
     },
     async (request, reply) => {
       const { clientOrderId } = request.params;
-      return send(reply, answerToChange(clientOrderId, 'cancel', await trading.cancel(clientOrderId)));
+      const answer = answerToChange(clientOrderId, 'cancel', await trading.cancel(clientOrderId));
+      return hold(reply, answer, request.query);
     },
   );
 

@@ -1,6 +1,7 @@
 /** Switched off once by hand: the desk's refusal while it is shut (machines/desk.ts); the order was recorded as not sent. */
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
+import { outsideResets } from '../whole.ts';
 import { incident } from './incident.ts';
 
 incident({
@@ -11,7 +12,7 @@ incident({
     'nobody looked whether it was sent; the position was booked at the call; the proposed cure sent it later, at any age',
   ours: 'refused at once with the reason; nothing is recorded, queued or sent later; positions are made of executions alone',
   test: async (start) => {
-    const whole = await start();
+    const whole = await start({ now: outsideResets });
     const { simulator } = whole;
     await simulator.faults.refuse();
     simulator.faults.drop();

@@ -5,6 +5,7 @@
 import { createServer } from 'node:net';
 import { expect } from 'vitest';
 import { eventually } from '../program.ts';
+import { outsideResets } from '../whole.ts';
 import { incident } from './incident.ts';
 
 const reasonWith =
@@ -25,7 +26,7 @@ incident({
   ours: 'only a greeting in time counts; health says that the port is open and nothing speaks behind it',
   test: {
     'nothing is said for a minute': async (start) => {
-      const whole = await start();
+      const whole = await start({ now: outsideResets });
       await whole.simulator.faults.acceptSilently();
       whole.simulator.faults.drop();
       const { body } = await eventually(
@@ -43,7 +44,7 @@ incident({
       expect((await whole.place({ clientOrderId: 'c-1' })).status).toBe(201);
     },
     'every connection is reset at once': async (start) => {
-      const whole = await start();
+      const whole = await start({ now: outsideResets });
       const { faults, port } = whole.simulator;
       await faults.refuse();
       let calls = 0;
