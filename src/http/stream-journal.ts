@@ -242,9 +242,11 @@ export class JournalChannels {
 /** The part of a frame that is the same for every subscriber. */
 function tailOf({ seq, ts, event, payload }: JournalRecord): Buffer {
   const rest = JSON.stringify(payload).slice(1);
-  return Buffer.from(
-    `"journalSeq":${seq},"ts":${ts},"event":${JSON.stringify(event)}${rest === '}' ? rest : `,${rest}`}`,
-  );
+  const text = `"journalSeq":${seq},"ts":${ts},"event":${JSON.stringify(event)}${rest === '}' ? rest : `,${rest}`}`;
+  // Of its own: one that is kept would keep the 64 kB of the pool that it was cut from.
+  const tail = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  tail.write(text);
+  return tail;
 }
 
 function everyRow<T>(
