@@ -6,7 +6,7 @@
 /** Of this thread's own time: some hundred frames. */
 const sliceMs = 1;
 /** By the wall, when the machine gives the time to others. */
-const longestSliceMs = 4;
+const longestSliceMs = 2;
 
 // Of the process, like the event loop that they share out.
 const waiting: (() => void)[] = [];

@@ -7,8 +7,11 @@ import type { LatencyFigures } from './window.ts';
 import { LatencyWindow } from './window.ts';
 
 const samples = 4096;
-/** Into so many parts a beat is divided at most, none shorter than this. */
-const groupsMax = 5;
+/**
+ * Into so many parts a beat is divided at most, none shorter than this. With more of them a thousand clients would be served all
+ * the time, and an order would find no moment of rest.
+ */
+const groupsMax = 2;
 const partMs = 5;
 
 export interface PulseOptions {
