@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type ActorRefFrom, createActor, setup } from 'xstate';
 import { orderMachine } from '../../machines/order.machine.ts';
 import type { OrderEvent, OrderReport } from '../../machines/order-words.ts';
-import { fact, ids, order, statusSeen, ticket, at as when } from './orders.ts';
+import { executed, fact, ids, order, statusSeen, ticket, at as when } from './orders.ts';
 import { eventClock } from './timers.ts';
 
 /** An order on a clock that tells what is still to come. */
@@ -50,6 +50,7 @@ function timedOrder() {
     pending,
     heard,
     send: (event: OrderEvent) => actor.send(event),
+    snapshot: () => actor.getSnapshot().context.order,
     retire: () => root.send({ type: 'retire' }),
   };
 }
@@ -106,4 +107,16 @@ test('that a cancel cannot be taken twice is no news while the first is under wa
   expect(told('cancelPending')).toContain('order.noticed');
   expect(told('cancelPending')).not.toContain('order.doubted');
   expect(told('working')).toContain('order.doubted');
+});
+
+test('the last fill ends a doubt, and its reason with it', () => {
+  const { clock, heard, send, snapshot } = timedOrder();
+  send(working[0] as OrderEvent);
+  send(fact('order.sent', { sessionId: 's1' }));
+  clock.advance(5_000);
+  expect(snapshot()).toMatchObject({ state: 'inDoubt', reason: { code: 'unanswered' } });
+  send(executed('e.01', '10', '187.19'));
+  expect(snapshot()).toMatchObject({ state: 'filled', filledQuantity: '10', reason: null });
+  const alarms = heard.filter(({ type }) => type === 'order.alerted');
+  expect(alarms.at(-1)).toMatchObject({ alert: 'order.doubtResolved', detail: { reason: null } });
 });

@@ -398,6 +398,14 @@ test('a restart of the gateway calls nobody', () => {
   expect(there.types()).not.toContain('tws.absent');
 });
 
+test('a gateway that fell silent is lost when the heartbeat was not answered, not when it spoke last', () => {
+  const there = arrive('whole');
+  there.clock.advance(4_000);
+  there.send({ ...broken, at: noon + 4_000 });
+  there.clock.advance(6_000);
+  expect(there.told.at(-1)).toMatchObject({ type: 'tws.lost', cause: 'silent', at: noon + 10_000 });
+});
+
 test('a new session repeats what is known of a farm: that is no change', () => {
   const there = arrive('impaired');
   const later = (event: TwsEvent, at: number): TwsEvent =>
