@@ -1,6 +1,6 @@
 /** What an order hears, what it says to its desk, and what it knows besides its view. */
 import type { Alarm } from './alarm.ts';
-import { compare, subtract, toDecimal } from './decimal.ts';
+import { compare, multiply, subtract, toDecimal } from './decimal.ts';
 import { cancelledCode, echoed, isTrailing } from './evidence.ts';
 import { isComplete, liveIncarnations } from './incarnation.ts';
 import {
@@ -177,7 +177,7 @@ export function changedTicket(ticket: OrderTicket, order: Order): OrderTicket {
   if (!isTrailing(order)) return changed;
   // Where its stop began is history: it would put one that has followed the market back, and its limit with it.
   const { stopPrice, limitPrice, ...moving } = changed;
-  const { trailStopPrice: first, ...tws } = ticket.tws ?? {};
+  const { trailStopPrice: first, lmtPriceOffset, ...tws } = ticket.tws ?? {};
   const began = ticket.stopPrice ?? toDecimal(Number(first ?? Number.NaN));
   const isFollowing =
     began &&
@@ -185,9 +185,11 @@ export function changedTicket(ticket: OrderTicket, order: Order): OrderTicket {
     limitPrice === ticket.limitPrice &&
     change.limitPrice === undefined &&
     change.stopPrice === undefined;
-  const offset = isFollowing && {
-    lmtPriceOffset: order.side === 'sell' ? subtract(began, limitPrice) : subtract(limitPrice, began),
-  };
+  const sign = order.side === 'sell' ? '1' : '-1';
+  const distance = lmtPriceOffset ?? (isFollowing ? multiply(sign, subtract(began, limitPrice)) : undefined);
+  // TWS takes the one or the other: a limit that is asked for now is the limit.
+  const hasOffset = distance !== undefined && change.limitPrice === undefined;
+  const offset = hasOffset ? { lmtPriceOffset: distance } : undefined;
   return {
     ...moving,
     ...(change.stopPrice === undefined ? {} : { stopPrice: change.stopPrice }),

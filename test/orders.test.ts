@@ -171,6 +171,14 @@ test('a change of another term leaves a trailing stop, and the limit behind it, 
     stopPrice: '291.5',
   });
   expect(stops()).toEqual({ ...followed, begun: 291.5 });
+  const further = { ...limited, clientOrderId: 'offset', tws: { lmtPriceOffset: 0.5 } };
+  expect((await whole.place(further)).body).toMatchObject({ state: 'working' });
+  expect(
+    await whole.call('PATCH', '/v1/orders/offset?wait=accepted&timeoutMs=5000', { limitPrice: '240' }),
+  ).toMatchObject({ body: { state: 'working', limitPrice: '240', reason: null } });
+  expect((await whole.call('DELETE', '/v1/orders/offset?wait=closed')).body).toMatchObject({
+    state: 'cancelled',
+  });
   // A limit of its stop's distance waits in the book; one that had stayed behind would be filled.
   pin(293);
   expect(await whole.order('limited', ({ notices }) => notices !== undefined)).toMatchObject({
