@@ -2,7 +2,7 @@
  * The only reader of the environment. `.env` holds the defaults, `.env.local` and the real environment override it,
  * in this order. A start with a wrong value is refused with every problem at once.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -58,6 +58,8 @@ const isHost = (value: string): boolean =>
 /** Beyond loopback a must, on it an advice. */
 const leastTokenLength = 16;
 const isToken = (value: string): boolean => /^[\x21-\x7e]{0,512}$/.test(value);
+const isFilePath = (path: string): boolean =>
+  path.trim() === path && !path.includes('\0') && !/^(:memory:|file:)/i.test(path);
 const isRedisUrl = (value: string): boolean => {
   const url = URL.parse(value);
   return value === '' || (url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '');
@@ -124,8 +126,8 @@ export const variables = Type.Object({
     example: '10',
   }),
   BATCH_UPDATE_INTERVAL_MS: whole(1, 10_000, 50),
-  JOURNAL_PATH: text((path) => path.trim() === path && !path.includes('\0'), './data/journal.db', {
-    allowed: 'the path of a file',
+  JOURNAL_PATH: text(isFilePath, './data/journal.db', {
+    allowed: 'the path of a file (a journal in memory would forget every order)',
     example: './data/journal.db',
   }),
   READY_REQUIRES_TWS: flag(false),
@@ -254,7 +256,7 @@ export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: E
       problems.push({ variable: name, detail: complaint(schema, setting), source: setting.source });
     } else values[name] = value;
   }
-  problems.push(...contradictions(values));
+  problems.push(...contradictions(values, cwd));
   if (problems.length > 0) throw new ConfigError(problems);
   return arrange(Value.Parse(variables, values), {
     cwd,
@@ -344,14 +346,31 @@ function notesOf(schema: TSchema): Notes & { readonly default?: unknown } {
 }
 
 /** Values that are fine alone and not together. Looks only at those that are fine alone. */
-function contradictions(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
-  return [...sharedPort(values), ...unguardedHost(values)];
+function contradictions(values: Readonly<Record<string, unknown>>, cwd: string): ConfigProblem[] {
+  return [...sharedPort(values), ...unguardedHost(values), ...folderAsJournal(values, cwd)];
 }
 
 function sharedPort(values: Readonly<Record<string, unknown>>): ConfigProblem[] {
   const { PORT, INSPECT, INSPECT_PORT } = values as Partial<Variables>;
   if (!INSPECT || !PORT || PORT !== INSPECT_PORT) return [];
   return [{ variable: 'INSPECT_PORT', detail: `is ${PORT}, like PORT: give the inspector another one` }];
+}
+
+function folderAsJournal(
+  { JOURNAL_PATH: path }: Readonly<Record<string, unknown>>,
+  cwd: string,
+): ConfigProblem[] {
+  if (typeof path !== 'string' || !isFolder(resolve(cwd, path))) return [];
+  const detail = `is ${JSON.stringify(path)}, which is a folder: name a file in it, e.g. ${join(path, 'journal.db')}`;
+  return [{ variable: 'JOURNAL_PATH', detail }];
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 function unguardedHost(values: Readonly<Record<string, unknown>>): ConfigProblem[] {

@@ -51,7 +51,10 @@ const cases: Record<string, { wrong: string[]; right: string[] }> = {
   STOP_DEADLINE_MS: { wrong: ['0', '999', '600001', '10s'], right: ['1000', '10000'] },
   MAX_LATENCY_MS: { wrong: ['0', '-1', 'fast', '60001', ''], right: ['10', '0.5', '60000'] },
   BATCH_UPDATE_INTERVAL_MS: { wrong: ['0', '10001', '16.6'], right: ['1', '50'] },
-  JOURNAL_PATH: { wrong: [''], right: ['./j.db', 'elsewhere/j.db'] },
+  JOURNAL_PATH: {
+    wrong: ['', ':memory:', 'file:j.db?mode=memory'],
+    right: ['./j.db', 'elsewhere/j.db'],
+  },
   READY_REQUIRES_TWS: { wrong: ['x'], right: ['true', 'false'] },
   INSPECT: { wrong: ['x'], right: ['1', '0'] },
   INSPECT_PORT: { wrong: ['65536', '-1', ''], right: ['0', '8080'] },
@@ -193,6 +196,12 @@ describe('safety', () => {
     );
     expect(() => loadConfig({ cwd, env })).not.toThrow();
     expect(() => loadConfig({ cwd, env: { PORT: '0', INSPECT_PORT: '0', INSPECT: 'true' } })).not.toThrow();
+  });
+
+  test.each(['.', '/'])('a journal is a file, not the folder %s', (path) => {
+    expect(() => loadConfig({ cwd, env: { JOURNAL_PATH: path } })).toThrow(
+      `JOURNAL_PATH: is ${JSON.stringify(path)}, which is a folder: name a file in it`,
+    );
   });
 
   test('a host that other machines can reach needs a token', () => {
