@@ -154,7 +154,7 @@ test(`whatever a gateway says, the books are the broker's in the end, and what w
   expect(kinds.length).toBeGreaterThan(12);
   // one bit of its revision makes an execution the correction of itself
   const [sample] = wire.samples.get('11') ?? [];
-  const corrected = truth.orders[0].executions[0].split(' ')[0];
+  const corrected = truth.orders[0]?.executions[0].split(' ')[0];
   await wire.inject(
     frameOf(
       fieldsOf(sample as Buffer).map((field) =>
