@@ -29,7 +29,7 @@ import {
   submit,
   withholdChange,
 } from './desk.ts';
-import { recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } from './intake.ts';
+import { listLeased, recordFact, restore, routeFact, sweep, tellOpenOrders, weighLists } from './intake.ts';
 import type { Order } from './order.ts';
 import { quarantine } from './quarantine.ts';
 import { noteRefusedId, raiseOrderId, renumber } from './renumbering.ts';
@@ -68,6 +68,7 @@ export const deskMachine = setup({
     weighLists: enqueueActions((args) => run(weighLists, args)),
     tellOpenOrders: enqueueActions((args) => run(tellOpenOrders, args)),
     sweep: enqueueActions((args) => run(sweep, args)),
+    listLeased: enqueueActions((args) => run(listLeased, args)),
     pass: enqueueActions(({ event, enqueue }) => enqueue.sendParent(event)),
     askForEvidence: enqueueActions(({ event, enqueue }) => {
       const { why } = event as Extract<DeskEvent, { type: 'order.evidenceWanted' }>;
@@ -129,6 +130,7 @@ export const deskMachine = setup({
     'dispatch.*': { actions: 'followDispatch' },
     'broker.*': { actions: 'routeFact' },
     'session.lost': { actions: 'tellOpenOrders' },
+    'lease.lapsed': { actions: 'listLeased' },
     'desk.settle': { actions: 'settle' },
     'desk.restored': { actions: 'restore' },
     'desk.evidence': { actions: 'weighLists' },

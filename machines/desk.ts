@@ -25,6 +25,7 @@ import { type OrderEvent, type OrderReport, type SessionLost, termsOf } from './
 import { isRepetition } from './repetition.ts';
 import type { Settlement } from './settlement.ts';
 import type { BrokerFact, BrokerOrderIds, DispatchFact, PlaceOrder, TwsCommand } from './tws.ts';
+import type { WithdrawalEvent, WithdrawalReport } from './withdrawal.machine.ts';
 
 /** One order of a submission, with what the caller knows of its market. */
 export type Submission = GateQuestion;
@@ -137,6 +138,7 @@ export type DeskEvent =
       readonly ids: readonly string[];
       readonly reason: Reason | null;
     }
+  | Extract<WithdrawalReport, { type: 'lease.lapsed' }>
   | GateReport
   | BrokerFact
   | DispatchFact
@@ -157,6 +159,7 @@ export type DeskReport =
   | { readonly type: 'evidence.wanted'; readonly why: string }
   | { readonly type: 'order.surprised'; readonly clientOrderId: string; readonly fact: unknown }
   | Extract<OrderReport, { type: 'order.alerted' }>
+  | Extract<WithdrawalEvent, { type: 'withdrawal.lapsed' }>
   | GateEvent
   | TwsCommand;
 

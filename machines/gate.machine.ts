@@ -49,7 +49,10 @@ export type GateEvent =
     }
   | { readonly type: 'gate.orderNoted'; readonly order: Order }
   | { readonly type: 'gate.positionNoted'; readonly position: PositionRow }
-  | { readonly type: 'gate.pnlNoted'; readonly account: string; readonly daily: string }
+  /** null: TWS does not tell it any more */
+  | { readonly type: 'gate.pnlNoted'; readonly account: string; readonly daily: string | null }
+  /** what the session told of the day's profit or loss is of that session */
+  | { readonly type: 'gate.sessionLost' }
   | {
       readonly type: 'gate.uncertaintyNoted';
       readonly positions: readonly { readonly account: string; readonly instrument: string }[];
@@ -184,8 +187,10 @@ export const gateMachine = setup({
     }),
     followPnl: assign(({ context, event }) => {
       const { account, daily } = event as Extract<GateEvent, { type: 'gate.pnlNoted' }>;
-      return { dailyPnl: { ...context.dailyPnl, [account]: daily } };
+      const { [account]: _, ...others } = context.dailyPnl;
+      return { dailyPnl: daily === null ? others : { ...others, [account]: daily } };
     }),
+    forgetPnl: assign({ dailyPnl: {} }),
     followUncertainty: assign(({ event }) => ({
       uncertain: (event as Extract<GateEvent, { type: 'gate.uncertaintyNoted' }>).positions.map(
         ({ account, instrument }) => positionKey(account, instrument),
@@ -241,6 +246,7 @@ export const gateMachine = setup({
     'gate.release': { actions: 'releaseExposure' },
     'gate.positionNoted': { actions: 'followPosition' },
     'gate.pnlNoted': { actions: 'followPnl' },
+    'gate.sessionLost': { actions: 'forgetPnl' },
     'gate.accountsNoted': { actions: 'rememberAccounts' },
     'gate.uncertaintyNoted': { actions: 'followUncertainty' },
     'gate.liquidated': { actions: 'callReversals' },

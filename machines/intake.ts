@@ -197,6 +197,16 @@ export const tellOpenOrders: Handle = ({ context, event }, out) => {
   }
 };
 
+/** Of a client whose lease has run out: all that may still trade. */
+export const listLeased: Handle = ({ context, event, view }, out) => {
+  const { client, at } = event as Of<'lease.lapsed'>;
+  const clientOrderIds = [...entries(context.orders)]
+    .map(([, entry]) => view(entry))
+    .filter((order) => order.origin === 'api' && (order.client ?? '') === client && !isClosed(order))
+    .map(({ clientOrderId }) => clientOrderId);
+  out.report({ type: 'withdrawal.lapsed', client, clientOrderIds, at });
+};
+
 /** What it costs does not grow with the orders of the day: it stands before every order that comes meanwhile. */
 export const sweep: Handle = ({ context, event, living }, out) => {
   const { at } = event as Of<'desk.sweep'>;

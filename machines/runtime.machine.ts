@@ -114,10 +114,10 @@ export const runtimeMachine = setup({
       enqueue.assign({ withdrawalStanding: standing });
       enqueue.sendTo('journal', append({ kind: 'withdrawal', at, standing }));
     }),
-    emitLapse: enqueueActions(({ event, enqueue }) => {
+    noteLapse: enqueueActions(({ event, enqueue }) => {
       const { type, client, at } = event as Of<'lease.lapsed'>;
       enqueue.sendTo('journal', append(alertOf(type, at, { client })));
-      enqueue.emit({ type, client, at });
+      enqueue.sendTo('desk', { type, client, at });
     }),
     toReconciliation: sendTo('reconciliation', ({ event }) => event as ReconciliationEvent),
     journalOrders: enqueueActions(({ event, enqueue }) => {
@@ -221,6 +221,7 @@ export const runtimeMachine = setup({
       const { at, cause } = event as Of<'tws.lost'>;
       enqueue.assign({ sessionId: null, isConfirmed: false });
       enqueue.sendTo('desk', { type: 'session.lost', at, cause });
+      enqueue.sendTo('gate', { type: 'gate.sessionLost' });
       enqueue.sendTo('reconciliation', { type: 'reconciliation.stop' });
       enqueue.sendTo('ledger', { type: 'ledger.sessionLost' });
     }),
@@ -406,10 +407,11 @@ export const runtimeMachine = setup({
         'desk.answered': { actions: 'emitAnswer' },
         'withdrawal.demand': { actions: 'toWithdrawal' },
         'withdrawal.demandAll': { actions: 'toWithdrawal' },
+        'withdrawal.lapsed': { actions: 'toWithdrawal' },
         'withdrawal.changed': { actions: 'journalWithdrawals' },
         'lease.renew': { actions: 'toWithdrawal' },
         'lease.release': { actions: 'toWithdrawal' },
-        'lease.lapsed': { actions: 'emitLapse' },
+        'lease.lapsed': { actions: 'noteLapse' },
         'gate.review': { actions: 'toGate' },
         'gate.orderNoted': { actions: 'toGate' },
         'gate.release': { actions: 'toGate' },

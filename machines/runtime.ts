@@ -67,7 +67,6 @@ export type RuntimeEvent =
 
 /** What the supervisor says to whoever runs the tree. */
 export type RuntimeEmitted =
-  | Extract<WithdrawalReport, { type: 'lease.lapsed' }>
   | { readonly type: 'answered'; readonly requestId: string; readonly answer: DeskAnswer }
   | {
       readonly type: 'reviewed';

@@ -39,6 +39,13 @@ export type WithdrawalEvent =
       readonly why: string;
       readonly at: number;
     }
+  /** the open orders of a client whose lease has run out: from now on they are owed, and the lease is gone */
+  | {
+      readonly type: 'withdrawal.lapsed';
+      readonly client: string;
+      readonly clientOrderIds: readonly string[];
+      readonly at: number;
+    }
   /** nobody could be asked to cancel everything: the next session is */
   | { readonly type: 'withdrawal.demandAll'; readonly at: number }
   | { readonly type: 'withdrawal.orderClosed'; readonly clientOrderId: string }
@@ -97,13 +104,28 @@ const leaseOf = (leases: readonly Lease[], client: string): Lease | undefined =>
 
 /** Whether one more client may have a lease, or this one has it already. */
 export const isRoomFor = ({ leases }: WithdrawalStanding, client: string): boolean =>
-  leases.length < leasesMax || leaseOf(leases, client) !== undefined;
+  leases.length < leasesMax || hasLease({ leases }, client);
+
+export const hasLease = ({ leases }: Pick<WithdrawalStanding, 'leases'>, client: string): boolean =>
+  leaseOf(leases, client) !== undefined;
 
 /** Whether a lease on these terms is what stands, but for its time: nothing of it has to be made durable. */
 export const isRenewal = (
   { leases }: WithdrawalStanding,
   { client, cancelAfterMs }: Pick<Lease, 'client' | 'cancelAfterMs'>,
 ): boolean => leaseOf(leases, client)?.cancelAfterMs === cancelAfterMs;
+
+/** What was owed, with these; the same list when they are in it. */
+function owedWith(
+  { owed }: WithdrawalStanding,
+  { clientOrderIds, why, at }: Pick<Of<'withdrawal.demand'>, 'clientOrderIds' | 'why' | 'at'>,
+): readonly Withdrawal[] {
+  const known = new Set(owed.map(({ clientOrderId }) => clientOrderId));
+  const more = clientOrderIds
+    .filter((clientOrderId) => !known.has(clientOrderId))
+    .map((clientOrderId): Withdrawal => ({ clientOrderId, why, since: at }));
+  return more.length === 0 ? owed : [...owed, ...more].slice(-withdrawalsMax);
+}
 
 /** Answers after which nothing can be done about an order from here. */
 const finalAnswers: ReadonlySet<DeskAnswer['outcome']> = new Set(['closed', 'unknown', 'notOurs']);
@@ -137,13 +159,9 @@ export const withdrawalMachine = setup({
         enqueue.raise({ type: 'lease.expired', client, expiresAt }, { delay, id: timerOf(client) });
     }),
     demand: enqueueActions(({ context, event, enqueue }) => {
-      const { clientOrderIds, why, at } = event as Of<'withdrawal.demand'>;
-      const known = new Set(context.owed.map(({ clientOrderId }) => clientOrderId));
-      const more = clientOrderIds
-        .filter((clientOrderId) => !known.has(clientOrderId))
-        .map((clientOrderId): Withdrawal => ({ clientOrderId, why, since: at }));
-      if (more.length === 0) return;
-      const owed = [...context.owed, ...more].slice(-withdrawalsMax);
+      const { at } = event as Of<'withdrawal.demand'>;
+      const owed = owedWith(context, event as Of<'withdrawal.demand'>);
+      if (owed === context.owed) return;
       const standing = standingOf({ ...context, owed });
       enqueue.assign({ ...standing, at });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
@@ -179,14 +197,18 @@ export const withdrawalMachine = setup({
       enqueue.assign({ ...standing, at });
       enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
     }),
-    lapse: enqueueActions(({ context, event, enqueue }) => {
+    tellLapse: enqueueActions(({ event, enqueue }) => {
       const { client, expiresAt } = event as Of<'lease.expired'>;
-      const leases = context.leases.filter((lease) => lease.client !== client);
-      const standing = standingOf({ ...context, leases });
-      enqueue.assign({ ...standing, at: expiresAt });
-      // First what has to go, then that the lease is gone: a crash in between must not lose the demand.
       enqueue.sendParent({ type: 'lease.lapsed', client, at: expiresAt } satisfies WithdrawalReport);
-      enqueue.sendParent({ type: 'withdrawal.changed', standing, at: expiresAt } satisfies WithdrawalReport);
+    }),
+    /** In one record: a crash between the end of the lease and the demand would leave the orders to nobody. */
+    lapse: enqueueActions(({ context, event, enqueue }) => {
+      const { client, clientOrderIds, at } = event as Of<'withdrawal.lapsed'>;
+      const leases = context.leases.filter((lease) => lease.client !== client || lease.expiresAt > at);
+      const owed = owedWith(context, { clientOrderIds, why: 'lease-lapsed', at });
+      const standing = standingOf({ ...context, leases, owed });
+      enqueue.assign({ ...standing, at });
+      enqueue.sendParent({ type: 'withdrawal.changed', standing, at } satisfies WithdrawalReport);
     }),
     cancelOwed: enqueueActions(({ context, enqueue }) => {
       const isTheirTurn = context.attempts % attemptsPerMissing === 0;
@@ -237,12 +259,13 @@ export const withdrawalMachine = setup({
   on: {
     'withdrawal.restored': { actions: 'restore' },
     'withdrawal.demand': { target: '.withdrawing', actions: 'demand', reenter: true },
+    'withdrawal.lapsed': { target: '.withdrawing', actions: 'lapse', reenter: true },
     'withdrawal.demandAll': { actions: 'demandAll' },
     'withdrawal.orderClosed': { actions: 'settle' },
     'withdrawal.answered': [{ guard: 'isOver', actions: 'settle' }, { actions: 'noteMissing' }],
     'lease.renew': { guard: 'isRoomFor', actions: 'renew' },
     'lease.release': { guard: 'isLeased', actions: 'release' },
-    'lease.expired': { guard: 'isCurrentExpiry', actions: 'lapse' },
+    'lease.expired': { guard: 'isCurrentExpiry', actions: 'tellLapse' },
   },
   states: {
     resting: {

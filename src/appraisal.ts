@@ -25,8 +25,8 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
   /** instrument -> the line that keeps its mark fresh, in the order of use */
   const watched = new Map<string, { readonly release: () => void }>();
   const markless = new Map<string, { readonly until: number; readonly absence: Absence }>();
-  /** accounts whose profit or loss an order has waited for */
-  const lossesAwaited = new Set<string>();
+  /** account -> the session in which an order has waited for its profit or loss */
+  const lossesAwaited = new Map<string, string | null>();
 
   function watch(contract: Contract, instrument: string): void {
     const known = watched.get(instrument);
@@ -119,16 +119,17 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
     return isLossUnknown(gate, ticket.account) ? [...limits, 'MAX_DAILY_LOSS'] : limits;
   }
 
-  /** The first orders wait a moment for the day's profit or loss: without it nobody knows how much is lost already. */
+  /** The first orders of a session wait a moment for the day's profit or loss: without it nobody knows how much is lost already. */
   function lossOf(account: string): Promise<void> | undefined {
     const gate = runtime.child('gate').getSnapshot().context;
-    const isAwaited = gate.accounts.includes(account) && !lossesAwaited.has(account);
+    const { sessionId } = runtime.root.getSnapshot().context;
+    const isAwaited = gate.accounts.includes(account) && lossesAwaited.get(account) !== sessionId;
     if (!isAwaited || !isLossUnknown(gate, account)) return undefined;
     return new Promise((resolve) => {
       const finish = (): void => {
         clearTimeout(deadline);
         stopListening();
-        lossesAwaited.add(account);
+        lossesAwaited.set(account, sessionId);
         resolve();
       };
       const deadline = setTimeout(finish, firstMarkMs);

@@ -194,7 +194,7 @@ export function createRuntime(options: RuntimeOptions) {
     ),
     gateway.onPnl((row) => {
       pnl.set(row.account, row);
-      if (row.daily !== null) send({ type: 'gate.pnlNoted', account: row.account, daily: row.daily });
+      send({ type: 'gate.pnlNoted', account: row.account, daily: row.daily });
     }),
   ];
   const sweeper = setInterval(() => send({ type: 'desk.sweep', at: now() }), sweepEveryMs);

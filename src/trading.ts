@@ -5,7 +5,7 @@ import type { GateVerdict } from '../machines/gate.machine.ts';
 import { ticketOf } from '../machines/identity.ts';
 import type { Order, OrderTicket, Reason } from '../machines/order.ts';
 import { exitNames, isRepetition } from '../machines/repetition.ts';
-import { isRenewal, isRoomFor } from '../machines/withdrawal.machine.ts';
+import { hasLease, isRenewal, isRoomFor } from '../machines/withdrawal.machine.ts';
 import { createAppraisal } from './appraisal.ts';
 import type {
   ChangeOutcome,
@@ -47,6 +47,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     };
   }
 
+  const withdrawalStanding = () => runtime.child('withdrawal').getSnapshot().context;
+
   async function submit(request: OrderRequest, receivedAt = performance.now()): Promise<SubmitOutcome> {
     const tickets = ticketsOf(request, accountFor(request));
     const before = recall(tickets);
@@ -54,6 +56,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const unnamed = unnamedAccount(request);
     if (unnamed) return unnamed;
     const { shut } = runtime.child('desk').getSnapshot().context;
+    const isLeased = (): boolean => hasLease(withdrawalStanding(), request.client ?? '');
+    const wasLeased = isLeased();
     const asked = performance.now();
     // While the desk is shut only a repeated submission gets another answer than that, and needs no market for it.
     const market = shut
@@ -62,6 +66,13 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const known = market instanceof Promise ? await market : market;
     const loss = shut ? undefined : lossOf(tickets[0]?.account ?? '');
     if (loss) await loss;
+    // It waited for the market: what was bound to a life that has ended since would be nobody's.
+    if (wasLeased && !isLeased())
+      return unavailable({
+        code: 'lease-lapsed',
+        message:
+          'the lease of this client lapsed while the order waited for a price: renew it, then place it again',
+      });
     const entered = performance.now();
     const submissions = tickets.map((ticket): Submission => ({ ticket, ...known }));
     const requestId = runtime.nextRequestId();
@@ -178,13 +189,6 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     if (clientOrderIds.length > 0)
       runtime.send({ type: 'withdrawal.demand', clientOrderIds, why, at: now() });
   }
-
-  runtime.root.on('lease.lapsed', ({ client }) => {
-    withdraw(
-      openOrders().filter((order) => (order.client ?? '') === client),
-      'lease-lapsed',
-    );
-  });
 
   async function cancelAll() {
     const fates = [];
@@ -303,7 +307,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
         runtime.send({ type: 'lease.release', client, at });
         return { client, cancelAfterMs, expiresAt: null };
       }
-      const standing = runtime.child('withdrawal').getSnapshot().context;
+      const standing = withdrawalStanding();
       if (!isRoomFor(standing, client)) return null;
       const durable = isRenewal(standing, { client, cancelAfterMs })
         ? null

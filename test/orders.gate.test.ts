@@ -95,6 +95,32 @@ test('a loss that TWS has not told bounds what is held already; an account that 
   expect((await whole.place({ clientOrderId: 'c-4' })).status).toBe(201);
 });
 
+test('a session knows nothing of the loss that the one before it told', async () => {
+  const { faults } = whole.simulator;
+  await whole.place({ clientOrderId: 'c-1', type: 'market', limitPrice: undefined }, '?wait=closed');
+  expect((await whole.place({ clientOrderId: 'c-2' })).status).toBe(201);
+  const silence = faults.swallow({ messages: ['pnl'] });
+  faults.drop();
+  await eventually(
+    () => whole.call('GET', '/health/ready?gate=trading'),
+    ({ status }) => status === 503,
+  );
+  await whole.untilTrading();
+  const unknown = { status: 422, body: { code: 'denied-daily-loss-unknown' } };
+  expect(await whole.place({ clientOrderId: 'c-3' })).toMatchObject(unknown);
+  silence.clear();
+  await eventually(
+    () =>
+      whole.call('POST', '/v1/orders/preview', {
+        instrument: 'AAPL',
+        side: 'buy',
+        quantity: '1',
+        type: 'market',
+      }),
+    ({ body }) => body.gate.approved,
+  );
+});
+
 test('of several accounts nobody chooses but the client', async () => {
   const login = await startWhole({ simulator: { accounts: ['DU1234567', 'DU7654321'] } });
   const problem = {

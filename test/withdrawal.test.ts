@@ -42,6 +42,34 @@ test('open orders of a client are cancelled when it stops renewing, those of oth
   ).toEqual(['nameless', 'other']);
 });
 
+test('the end of a lease and what it demands are one record', async () => {
+  const at = await whole();
+  await at.place({ clientOrderId: 'mine', client: 'robot' });
+  const { stream } = await lease(at, { client: 'robot', cancelAfterMs: 200 });
+  stream.close();
+  await at.order('mine', ({ state }) => state === 'cancelled');
+  const standings = (await everyRow(at, '/v1/journal', 'facts'))
+    .filter(({ event }) => event === 'withdrawal.changed')
+    .map(({ payload }) => payload.withdrawal);
+  expect(standings).toMatchObject([
+    { leases: [{ client: 'robot' }], owed: [] },
+    { leases: [], owed: [{ clientOrderId: 'mine', why: 'lease-lapsed' }] },
+    { leases: [], owed: [] },
+  ]);
+});
+
+test('an order that waited for a price longer than its client lived is not sent', async () => {
+  const at = await whole();
+  at.simulator.faults.swallow({ messages: ['tickPrice', 'tickSize', 'tickString', 'tickGeneric'] });
+  const { stream } = await lease(at, { client: 'robot', cancelAfterMs: 200 });
+  stream.close();
+  const late = { clientOrderId: 'late', client: 'robot', instrument: 'MSFT', timeInForce: 'gtc' };
+  expect(await at.place(late)).toMatchObject({ status: 503, body: { reason: 'lease-lapsed' } });
+  expect((await at.call('GET', '/v1/orders/late')).status).toBe(404);
+  expect(at.simulator.exchange.openOrders()).toEqual([]);
+  expect(await at.place({ ...late, client: 'human' })).toMatchObject({ status: 201 });
+});
+
 test('a lease that is renewed or ended cancels nothing', async () => {
   const at = await whole();
   await at.place({ clientOrderId: 'a' });

@@ -211,8 +211,16 @@ test('a loss that nobody has told yet is no small one, where something is held',
   gate.send(position('10'));
   expect(gate.judge({ side: 'buy' })).toEqual(['daily-loss-unknown']);
   expect(gate.judge({ side: 'sell', quantity: '10', clientOrderId: 'exit' })).toEqual([]);
-  gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily: '-99' });
-  expect(gate.judge({ side: 'buy' })).toEqual([]);
+  const told = (daily: string | null): void =>
+    gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily });
+  const buys = () => gate.judge({ side: 'buy', quantity: '1' });
+  told('-99');
+  expect(buys()).toEqual([]);
+  told(null);
+  expect(buys()).toEqual(['daily-loss-unknown']);
+  told('-99');
+  gate.send({ type: 'gate.sessionLost' });
+  expect(buys()).toEqual(['daily-loss-unknown']);
 });
 
 test('an order that turns a position round opens one like any other', () => {

@@ -43,7 +43,6 @@ export interface LifeOptions {
   readonly onAnnounced: (records: readonly JournalRecord[]) => void;
   readonly onReviewed: (requestId: string, verdict: GateVerdict) => void;
   /** orders of this client must go */
-  readonly onLapsed: (client: string) => void;
   readonly onDied: () => void;
   /** the tree itself failed */
   readonly onFailed: (error: unknown) => void;
@@ -160,9 +159,6 @@ export function live(options: LifeOptions) {
   });
   root.on('reviewed', ({ requestId, verdict }) => {
     if (isAlive) options.onReviewed(requestId, verdict);
-  });
-  root.on('lease.lapsed', ({ client }) => {
-    if (isAlive) options.onLapsed(client);
   });
   root.subscribe({
     error(error) {

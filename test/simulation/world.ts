@@ -208,13 +208,6 @@ export function play(plan: Plan, coverage: Coverage): Run {
         const at = clock.now();
         observe({ type: 'reviewed', requestId, isApproved, state: trading, gate, at, multiplierOf });
       },
-      onLapsed(client) {
-        note('process', `the lease of ${client || 'nobody in particular'} lapsed`);
-        withdraw(
-          allOrders().filter((order) => (order.client ?? '') === client),
-          'lease-lapsed',
-        );
-      },
       onDied() {
         note('process', `life ${lives} ended`);
         observe({ type: 'died' });
