@@ -1,20 +1,19 @@
 /** The arithmetic of the risk gate: limits, and what speaks against an order. Closed list of reasons. */
+import { isCollarable, outside, type Reach, reachesOf, referencePrice } from './collar.ts';
 import {
   absolute,
   add,
   compare,
   type Decimal,
-  divide,
   isZero,
   larger,
   multiply,
   negate,
   subtract,
-  toDecimal,
 } from './decimal.ts';
 import { fillable } from './incarnation.ts';
 import type { Mark } from './market.ts';
-import type { Order, OrderTicket, OrderType, Reason, Side } from './order.ts';
+import type { Order, OrderTicket, Reason, Side } from './order.ts';
 import { type ContractNumbers, identityOf, isSameInstrument } from './sameness.ts';
 
 export interface GateLimits {
@@ -87,6 +86,8 @@ export interface Exposure {
   readonly beside: Decimal;
   /** the order that it waits for, if there is one: while that can open what this closes, this adds nothing to the worst case */
   readonly parent: string | null;
+  /** the price at which it is to trade; null: at any */
+  readonly entry: Decimal | null;
 }
 
 export interface GateBook {
@@ -109,27 +110,9 @@ export interface GateBook {
 
 export const positionKey = (account: string, instrument: string): string => `${account}|${instrument}`;
 
-/** Types whose limit price bounds what can be paid; the others may execute at any price. */
-const limitTypes: ReadonlySet<OrderType> = new Set([
-  'limit',
-  'stop_limit',
-  'limit_if_touched',
-  'limit_on_close',
-  'trailing_stop_limit',
-]);
-
 const isLimited = (limit: Decimal | number): boolean =>
   typeof limit === 'number' ? limit > 0 : !isZero(limit);
 const denial = (code: DenialCode, message: string): Denial => ({ code, message });
-
-/** The price to judge a side by: what it would meet in the market, or the best that is known. Null: nothing is known. */
-export function referencePrice(mark: Mark | null, side: Side): Decimal | null {
-  const price =
-    mark && ((side === 'buy' ? mark.ask : mark.bid) ?? mark.last ?? mark.close ?? mark.bid ?? mark.ask);
-  return price === null || price === undefined || !Number.isFinite(price) || price <= 0
-    ? null
-    : String(price);
-}
 
 /** The limits that cannot be applied to this order for want of a price, by the names of their settings. */
 export function unpricedLimits(limits: GateLimits, { ticket, mark }: GateQuestion): readonly string[] {
@@ -141,8 +124,7 @@ export function unpricedLimits(limits: GateLimits, { ticket, mark }: GateQuestio
       ...(isLimited(limits.maxPositionNotional) ? ['MAX_POSITION_NOTIONAL'] : []),
     ];
   }
-  const isCollared = isLimited(limits.priceCollarPercent) && limitPrice && limitTypes.has(ticket.type);
-  return isCollared ? ['PRICE_COLLAR_PERCENT'] : [];
+  return isLimited(limits.priceCollarPercent) && isCollarable(ticket) ? ['PRICE_COLLAR_PERCENT'] : [];
 }
 
 export function exposureOf(order: OrderTicket | Order): Exposure {
@@ -154,6 +136,7 @@ export function exposureOf(order: OrderTicket | Order): Exposure {
     remaining: add(newest, older),
     beside: older,
     parent: ('orphaned' in order && order.orphaned ? undefined : order.parentClientOrderId) ?? null,
+    entry: order.stopPrice ?? order.limitPrice ?? null,
   };
 }
 
@@ -263,7 +246,14 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
     );
   }
   const reference = referencePrice(mark, ticket.side);
-  const price = highest([ticket.limitPrice, ticket.stopPrice, reference]);
+  const parent = openParentOf(book, exposureOf(rest), options.together);
+  const reaches = reference === null ? [] : reachesOf(ticket, reference, parent?.entry ?? null);
+  const price = highest([
+    ticket.limitPrice,
+    ticket.stopPrice,
+    reference,
+    ...reaches.map((each) => each.price),
+  ]);
   if (multiplier === null && (isLimited(limits.maxOrderNotional) || isLimited(limits.maxPositionNotional))) {
     denials.push(
       denial(
@@ -284,7 +274,7 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
       denial('order-notional', `notional ${notional} exceeds MAX_ORDER_NOTIONAL=${limits.maxOrderNotional}`),
     );
   }
-  const collar = outsideCollar(ticket, reference, limits.priceCollarPercent);
+  const collar = outsideCollar(ticket, reaches, limits.priceCollarPercent);
   if (collar) denials.push(collar);
   denials.push(...reviewPosition(book, rest, worth, options));
   const loss = lossDenial(book, ticket.account);
@@ -326,30 +316,14 @@ function blindDenial(book: GateBook, question: GateQuestion, replaces: string | 
   return denial('no-price', `${ticket.instrument} has no price to apply ${blunt.join(', ')} by: ${why}`);
 }
 
-function outsideCollar(ticket: OrderTicket, reference: Decimal | null, percent: Decimal): Denial | null {
-  if (!isLimited(percent) || reference === null || !ticket.limitPrice || !limitTypes.has(ticket.type))
-    return null;
-  const anchor = anchorOf(ticket, reference);
-  const discretion = toDecimal(Number(ticket.tws?.discretionaryAmt ?? 0)) ?? '0';
-  const reach = add(
-    discretion,
-    ticket.side === 'buy' ? subtract(ticket.limitPrice, anchor) : subtract(anchor, ticket.limitPrice),
-  );
-  const allowed = divide(multiply(anchor, percent), '100');
-  return compare(reach, allowed) > 0
+function outsideCollar(ticket: OrderTicket, reaches: readonly Reach[], percent: Decimal): Denial | null {
+  const found = isLimited(percent) ? outside(reaches, ticket.side, percent) : undefined;
+  return found
     ? denial(
         'price-collar',
-        `limitPrice ${ticket.limitPrice} is more than PRICE_COLLAR_PERCENT=${percent} beyond the market (${anchor})`,
+        `${found.field} ${found.value} is more than PRICE_COLLAR_PERCENT=${percent} beyond the market (${found.anchor})`,
       )
     : null;
-}
-
-/** A limit behind its own stop is judged against that stop: it cannot trade before the market is there. */
-function anchorOf({ type, side, stopPrice }: OrderTicket, reference: Decimal): Decimal {
-  if (!stopPrice) return reference;
-  if (type !== 'limit_if_touched') return stopPrice;
-  // Touched already, it is a limit order in today's market.
-  return (side === 'buy') === compare(stopPrice, reference) < 0 ? stopPrice : reference;
 }
 
 function reviewPosition(

@@ -1,7 +1,9 @@
 /** What an order is judged by: the price of its instrument, kept fresh by a line of its own, the contract's terms, the day's loss. */
+
+import { referencePrice } from '../machines/collar.ts';
 import { isPositive, isZero, toDecimal } from '../machines/decimal.ts';
 import type { Submission } from '../machines/desk.ts';
-import { type Absence, isLossUnknown, referencePrice, unpricedLimits } from '../machines/gate.ts';
+import { type Absence, isLossUnknown, unpricedLimits } from '../machines/gate.ts';
 import type { Contract } from '../machines/instrument.ts';
 import type { OrderTicket } from '../machines/order.ts';
 import type { Runtime } from './runtime.ts';

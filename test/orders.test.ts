@@ -171,7 +171,12 @@ test('a change of another term leaves a trailing stop, and the limit behind it, 
     stopPrice: '291.5',
   });
   expect(stops()).toEqual({ ...followed, begun: 291.5 });
-  const further = { ...limited, clientOrderId: 'offset', tws: { lmtPriceOffset: 0.5 } };
+  const further = {
+    ...limited,
+    limitPrice: undefined,
+    clientOrderId: 'offset',
+    tws: { lmtPriceOffset: 0.5 },
+  };
   expect((await whole.place(further)).body).toMatchObject({ state: 'working' });
   expect(
     await whole.call('PATCH', '/v1/orders/offset?wait=accepted&timeoutMs=5000', { limitPrice: '240' }),
@@ -253,8 +258,7 @@ test('a refused change leaves the order working on its former terms', async () =
 test('of a refused bracket each order has its own reason, and the answer says whose each is', async () => {
   const denied = await whole.place({
     clientOrderId: 'b',
-    type: 'limit',
-    limitPrice: '1.00',
+    type: 'market',
     quantity: '10',
     bracket: { takeProfit: { limitPrice: '1.00' }, stopLoss: { stopPrice: '0.90' } },
   });
@@ -264,6 +268,12 @@ test('of a refused bracket each order has its own reason, and the answer says wh
   expect(own).not.toMatch(/b\.tp|;/);
   expect(denied.body.detail).toContain(`b.tp: ${own}`);
   expect(await reasonOf('b')).toBe(denied.body.detail);
+});
+
+test('an entry far below the market may bring its exits with it', async () => {
+  const entry = { clientOrderId: 'deep', type: 'limit', limitPrice: '100' };
+  const bracket = { takeProfit: { limitPrice: '106' }, stopLoss: { stopPrice: '95', limitPrice: '94' } };
+  expect(await whole.place({ ...entry, bracket })).toMatchObject({ status: 201, body: { state: 'working' } });
 });
 
 test('a bracket goes out as one group; one exit filling cancels the other', async () => {
@@ -326,7 +336,14 @@ test('every type and time in force reaches the book as it was meant', async () =
       goodTillDate: new Date(Date.now() + 86_400_000).toISOString(),
     },
     { type: 'midprice', limitPrice: low },
-    { type: 'relative', limitPrice: low, trailAmount: undefined, tws: { discretionaryAmt: 0 } },
+    { type: 'relative', limitPrice: low, trailAmount: '0.02', tws: { discretionaryAmt: 0 } },
+    {
+      type: 'trailing_stop_limit',
+      stopPrice: high,
+      limitPrice: undefined,
+      trailAmount: '30',
+      tws: { lmtPriceOffset: 1 },
+    },
     { type: 'market_on_close' },
     { type: 'limit_on_close', limitPrice: low },
   ];

@@ -30,13 +30,13 @@ const priceRules: Readonly<
   stop: { needs: ['stopPrice'], may: [] },
   stop_limit: { needs: ['stopPrice', 'limitPrice'], may: [] },
   trailing_stop: { needs: [], may: ['stopPrice', 'trailAmount', 'trailPercent'] },
-  trailing_stop_limit: { needs: ['limitPrice'], may: ['stopPrice', 'trailAmount', 'trailPercent'] },
+  trailing_stop_limit: { needs: [], may: ['limitPrice', 'stopPrice', 'trailAmount', 'trailPercent'] },
   market_if_touched: { needs: ['stopPrice'], may: [] },
   limit_if_touched: { needs: ['stopPrice', 'limitPrice'], may: [] },
   market_on_close: { needs: [], may: [] },
   limit_on_close: { needs: ['limitPrice'], may: [] },
   midprice: { needs: [], may: ['limitPrice'] },
-  relative: { needs: [], may: ['limitPrice'] },
+  relative: { needs: [], may: ['limitPrice', 'trailAmount'] },
 };
 
 /** The children of a bracket are called `<id>.tp` and `<id>.sl`. */
@@ -57,6 +57,7 @@ export function readOrder(body: unknown): Checked<OrderRequest> {
   const quantity = readPositive(input.quantity, '/quantity', errors);
   const prices = readPrices(input, mayBeNegative(named.value?.contract), errors);
   checkPrices(input.type, prices, errors);
+  checkTrailingLimit(input, prices, errors);
   const timeInForce = input.timeInForce ?? 'day';
   checkGoodTill(timeInForce, input.goodTillDate, errors);
   const bracket = readBracket(
@@ -180,6 +181,25 @@ function checkPrices(type: OrderType, prices: Prices, errors: FieldProblem[]): v
       detail: `a ${type} order needs exactly one of trailAmount and trailPercent`,
     });
   }
+}
+
+/** Of both TWS would take the distance, and the limit that everybody reads would be none. */
+function checkTrailingLimit({ type, tws }: OrderInput, { limitPrice }: Prices, errors: FieldProblem[]): void {
+  const hasOffset = tws?.lmtPriceOffset !== undefined;
+  if (
+    type === 'trailing_stop_limit'
+      ? hasOffset !== (limitPrice !== undefined)
+      : !hasOffset || tws?.adjustedOrderType
+  )
+    return;
+  errors.push(
+    type === 'trailing_stop_limit'
+      ? {
+          pointer: '/limitPrice',
+          detail: `a ${type} order needs exactly one of limitPrice and tws.lmtPriceOffset, its distance from the stop`,
+        }
+      : { pointer: '/tws/lmtPriceOffset', detail: `does not belong to a ${type} order: leave it out` },
+  );
 }
 
 function refuseForeignPrices(type: OrderType, prices: Prices, errors: FieldProblem[]): void {

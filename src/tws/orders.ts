@@ -74,11 +74,7 @@ function prices(ticket: OrderTicket): Fields {
         ...(ticket.tws?.lmtPriceOffset === undefined ? limit : {}),
       };
     case 'relative':
-      return {
-        ...limit,
-        ...offset,
-        ...(trailPercent === undefined ? {} : { percentOffset: exactly(trailPercent) }),
-      };
+      return { ...limit, ...offset };
   }
 }
 

@@ -94,6 +94,18 @@ describe('what is refused, and where', () => {
     ['a stop limit without stop', { type: 'stop_limit' }, ['/stopPrice']],
     ['a trail without distance', { type: 'trailing_stop_limit' }, ['/trailAmount']],
     ['two distances', { type: 'trailing_stop_limit', trailAmount: 1, trailPercent: 1 }, ['/trailAmount']],
+    [
+      'a trailing limit without a limit',
+      { type: 'trailing_stop_limit', trailAmount: 1, limitPrice: undefined },
+      ['/limitPrice'],
+    ],
+    [
+      'a trailing limit with two',
+      { type: 'trailing_stop_limit', trailAmount: 1, tws: { lmtPriceOffset: 1 } },
+      ['/limitPrice'],
+    ],
+    ["a limit's distance from no stop", { tws: { lmtPriceOffset: 1 } }, ['/tws/lmtPriceOffset']],
+    ['a size that TWS chooses', { tws: { faPercentage: '500' } }, ['/tws/faPercentage']],
     ['gtd without date', { timeInForce: 'gtd' }, ['/goodTillDate']],
     ['a date without gtd', { goodTillDate: '2026-12-18T21:00:00Z' }, ['/goodTillDate']],
     ['a date that is none', { timeInForce: 'gtd', goodTillDate: 'tomorrow' }, ['/goodTillDate']],

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type ActorRefFrom, createActor, type Snapshot, setup } from 'xstate';
+import { referencePrice } from '../../machines/collar.ts';
 import { absolute, add, compare, multiply } from '../../machines/decimal.ts';
 import {
   type GateEvent,
@@ -8,7 +9,7 @@ import {
   gateMachine,
   type TradingState,
 } from '../../machines/gate.machine.ts';
-import { type GateLimits, referencePrice } from '../../machines/gate.ts';
+import type { GateLimits } from '../../machines/gate.ts';
 import type { Incarnation } from '../../machines/incarnation.ts';
 import type { Mark } from '../../machines/market.ts';
 import type { Order, OrderTicket } from '../../machines/order.ts';
@@ -112,7 +113,9 @@ test('every state against every event is the committed table', async () => {
   await expect(matrix(gateMachine, { states, events })).toMatchFileSnapshot('./gate.matrix.txt');
 });
 
-test.for<[string, Partial<GateLimits>, Partial<OrderTicket>, string[]]>([
+/** An order without a limit says so: the one that is changed here has one. */
+type Change = { readonly [F in keyof OrderTicket]?: OrderTicket[F] | undefined };
+test.for<[string, Partial<GateLimits>, Change, string[]]>([
   ['quantity at the limit', { maxOrderQuantity: '10' }, { quantity: '10' }, []],
   ['quantity above the limit', { maxOrderQuantity: '10' }, { quantity: '10.01' }, ['order-quantity']],
   ['notional by the limit price', { maxOrderNotional: '1000' }, { quantity: '6' }, ['order-notional']],
@@ -148,6 +151,83 @@ test.for<[string, Partial<GateLimits>, Partial<OrderTicket>, string[]]>([
     { side: 'sell', limitPrice: '150' },
     ['price-collar'],
   ],
+  [
+    'a limit that follows its stop too far behind',
+    { priceCollarPercent: '5' },
+    {
+      type: 'trailing_stop_limit',
+      trailAmount: '2',
+      stopPrice: '190',
+      limitPrice: undefined,
+      tws: { lmtPriceOffset: 10 },
+    },
+    ['price-collar'],
+  ],
+  [
+    'a limit that follows its stop closely',
+    { priceCollarPercent: '5' },
+    {
+      type: 'trailing_stop_limit',
+      trailAmount: '2',
+      stopPrice: '190',
+      limitPrice: undefined,
+      tws: { lmtPriceOffset: '1' },
+    },
+    [],
+  ],
+  [
+    'what a limit follows its stop to is worth',
+    { maxOrderNotional: '2000' },
+    {
+      type: 'trailing_stop_limit',
+      trailAmount: '2',
+      stopPrice: '190',
+      limitPrice: undefined,
+      tws: { lmtPriceOffset: 10.01 },
+    },
+    ['order-notional'],
+  ],
+  [
+    'a limit that a stop gets later',
+    { priceCollarPercent: '5', maxOrderNotional: '3000' },
+    {
+      type: 'stop',
+      stopPrice: '190',
+      limitPrice: undefined,
+      tws: { adjustedOrderType: 'STP LMT', adjustedStopPrice: 192, adjustedStopLimitPrice: 2000 },
+    },
+    ['order-notional', 'price-collar'],
+  ],
+  [
+    'a limit that a sell stop gets later',
+    { priceCollarPercent: '5' },
+    {
+      type: 'stop',
+      side: 'sell',
+      stopPrice: '180',
+      limitPrice: undefined,
+      tws: { adjustedStopLimitPrice: 2 },
+    },
+    ['price-collar'],
+  ],
+  [
+    'an offset from the best price',
+    { priceCollarPercent: '5' },
+    { type: 'relative', limitPrice: undefined, trailAmount: '20' },
+    ['price-collar'],
+  ],
+  [
+    'a share beyond the best price',
+    { priceCollarPercent: '5' },
+    { type: 'relative', limitPrice: undefined, tws: { percentOffset: 0.06 } },
+    ['price-collar'],
+  ],
+  [
+    'a small offset from the best price',
+    { priceCollarPercent: '5' },
+    { type: 'relative', limitPrice: undefined, trailAmount: '0.02' },
+    [],
+  ],
   ['a buy limit inside the collar', { priceCollarPercent: '5' }, { limitPrice: '190' }, []],
   ['a position too large', { maxPositionNotional: '1000' }, { quantity: '6' }, ['position-notional']],
   [
@@ -157,7 +237,28 @@ test.for<[string, Partial<GateLimits>, Partial<OrderTicket>, string[]]>([
     ['order-quantity', 'price-collar'],
   ],
 ])('%s', ([, limits, change, codes]) => {
-  expect(startGate(limits).judge(change)).toEqual(codes);
+  expect(startGate(limits).judge(change as Partial<OrderTicket>)).toEqual(codes);
+});
+
+test.for([
+  ['buy', '100', 'sell', '104', []],
+  ['buy', '100', 'sell', '94', ['price-collar']],
+  // In a market that is there already nothing waits for the limit of the parent.
+  ['buy', '195', 'sell', '176', ['price-collar']],
+  ['sell', '300', 'buy', '290', []],
+  ['sell', '300', 'buy', '316', ['price-collar']],
+] as const)('a %s at %s has its exit judged there: %s at %s', ([
+  side,
+  limitPrice,
+  exit,
+  exitPrice,
+  codes,
+]) => {
+  const gate = startGate({ priceCollarPercent: '5' });
+  expect(gate.judge({ clientOrderId: 'entry', side, limitPrice })).toEqual([]);
+  const child = { side: exit, limitPrice: exitPrice } as const;
+  expect(gate.judge({ ...child, parentClientOrderId: 'entry' })).toEqual(codes);
+  if (codes.length === 0) expect(gate.judge(child)).toEqual(['price-collar']);
 });
 
 test('paper mode knows only paper accounts, live mode any', () => {
