@@ -26,15 +26,22 @@ export function toDecimal(value: string | number): Decimal | null {
   return PLAIN.test(text) ? text : new Big(text.replace(/^\+/, '')).toFixed();
 }
 
-export const add = (a: Decimal, b: Decimal): Decimal => new Big(a).plus(b).toFixed();
-export const subtract = (a: Decimal, b: Decimal): Decimal => new Big(a).minus(b).toFixed();
+/** Whole numbers that a double holds exactly, as their sums too: most quantities are such, and the gate adds those of all open orders. */
+const WHOLE = /^(0|-?[1-9]\d{0,14})$/;
+const areWhole = (a: Decimal, b: Decimal): boolean => WHOLE.test(a) && WHOLE.test(b);
+
+export const add = (a: Decimal, b: Decimal): Decimal =>
+  areWhole(a, b) ? String(Number(a) + Number(b)) : new Big(a).plus(b).toFixed();
+export const subtract = (a: Decimal, b: Decimal): Decimal =>
+  areWhole(a, b) ? String(Number(a) - Number(b)) : new Big(a).minus(b).toFixed();
 export const multiply = (a: Decimal, b: Decimal): Decimal => new Big(a).times(b).toFixed();
 /** The quotient to 12 places, half to even. Throws on division by zero. */
 export const divide = (a: Decimal, b: Decimal): Decimal => new Big(a).div(b).toFixed();
 export const negate = (a: Decimal): Decimal => new Big(a).times(-1).toFixed();
 export const absolute = (a: Decimal): Decimal => new Big(a).abs().toFixed();
 /** -1, 0 or 1. */
-export const compare = (a: Decimal, b: Decimal): -1 | 0 | 1 => new Big(a).cmp(b);
+export const compare = (a: Decimal, b: Decimal): -1 | 0 | 1 =>
+  areWhole(a, b) ? (Math.sign(Number(a) - Number(b)) as -1 | 0 | 1) : new Big(a).cmp(b);
 export const isZero = (a: Decimal): boolean => compare(a, '0') === 0;
 export const isPositive = (a: Decimal): boolean => compare(a, '0') > 0;
 export const equals = (a: Decimal, b: Decimal): boolean => compare(a, b) === 0;

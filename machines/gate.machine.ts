@@ -8,6 +8,7 @@ import {
   type GateBook,
   type GateLimits,
   type GateQuestion,
+  isSameExposure,
   positionKey,
   reservationOf,
   reversals,
@@ -162,12 +163,15 @@ export const gateMachine = setup({
       const { order } = event as Extract<GateEvent, { type: 'gate.orderNoted' }>;
       const told = exposureOf(order);
       // What it is to its parent was decided when it was judged.
-      const isAlone = context.exposures[order.clientOrderId]?.parent === null;
-      const exposure = isAlone ? { ...told, parent: null } : told;
+      const known = context.exposures[order.clientOrderId];
+      const exposure = known?.parent === null ? { ...told, parent: null } : told;
       const numbers = withNumber(context.numbers, order);
       if (!isClosed(order) && !isZero(exposure.remaining)) {
+        // Most of what is told of an order changes nothing here, and a copy costs what all of them cost.
+        if (known && isSameExposure(known, exposure)) return { numbers };
         return { numbers, exposures: { ...context.exposures, [order.clientOrderId]: exposure } };
       }
+      if (!known) return { numbers };
       const { [order.clientOrderId]: _, ...exposures } = context.exposures;
       return { numbers, exposures };
     }),

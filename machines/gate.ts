@@ -127,6 +127,9 @@ export function unpricedLimits(limits: GateLimits, { ticket, mark }: GateQuestio
   return isLimited(limits.priceCollarPercent) && isCollarable(ticket) ? ['PRICE_COLLAR_PERCENT'] : [];
 }
 
+export const isSameExposure = (a: Exposure, b: Exposure): boolean =>
+  (Object.keys(a) as (keyof Exposure)[]).every((field) => a[field] === b[field]);
+
 export function exposureOf(order: OrderTicket | Order): Exposure {
   const { newest, older } = 'fills' in order ? fillable(order) : { newest: order.quantity, older: '0' };
   return {
@@ -367,11 +370,17 @@ function reviewPosition(
 
 type Held = Pick<OrderTicket, 'account' | 'instrument'> & Partial<Pick<OrderTicket, 'contract'>>;
 
-/** Tells of names whether they mean this instrument. */
+/** Tells of names whether they mean this instrument; each is looked at once, however many orders have it. */
 function sameAs(book: GateBook, named: Omit<Held, 'account'>): (instrument: string) => boolean {
   const identity = identityOf(book.numbers, named);
-  return (instrument) =>
-    instrument === named.instrument || isSameInstrument(identity, identityOf(book.numbers, { instrument }));
+  const known = new Map([[named.instrument, true]]);
+  return (instrument) => {
+    const told = known.get(instrument);
+    if (told !== undefined) return told;
+    const isSame = isSameInstrument(identity, identityOf(book.numbers, { instrument }));
+    known.set(instrument, isSame);
+    return isSame;
+  };
 }
 
 /** The signed quantity held, under whatever name. */
