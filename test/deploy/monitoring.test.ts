@@ -133,10 +133,18 @@ describe('the running whole', () => {
     await whole.call('DELETE', '/v1/orders/quiet-one');
     await whole.order('quiet-one', ({ state }) => state === 'cancelled');
     const scrape = async () => samplesOf(await (await fetch(`${whole.url}/metrics`)).text());
-    // Figures of lanes and lines are read once a second.
+    // Figures of lanes and lines are read once a second, and a young process may not have collected any garbage.
     samples = await eventually(
-      scrape,
-      (seen) => seen.has('tws_runtime_heartbeat_round_trip_seconds') && seen.has('tws_runtime_market_lines'),
+      () => {
+        Array.from({ length: 500_000 }, (_, n) => ({ n }));
+        return scrape();
+      },
+      (seen) =>
+        [
+          'tws_runtime_heartbeat_round_trip_seconds',
+          'tws_runtime_market_lines',
+          'nodejs_gc_duration_seconds_sum',
+        ].every((name) => seen.has(name)),
     );
   });
   afterAll(async () => {
