@@ -274,6 +274,8 @@ function judgeTws(facts: HealthFacts, now: number): Finding {
   if (!row) return complain('fail', 'connecting', 'the connection has not been started');
   const has = (tag: string): boolean => row.tags.includes(tag);
   if (has('failed')) return complain('fail', 'tws-failed', 'the connection actor has failed');
+  if (rowOf(facts, 'runtime')?.tags.includes('foreign'))
+    return complain('fail', 'other-login', 'TWS is logged in with accounts that this journal has never seen');
   if (facts.tws.absentSince) {
     const since = toRfc3339(facts.tws.absentSince);
     return complain('fail', 'gateway-absent', `no session since ${since}: the gateway needs a person`, since);

@@ -1,6 +1,6 @@
 /**
- * The supervisor. Its import graph is the supervision tree, its root transitions are the one place where it is
- * written who hears what, and its state says whether orders may be placed.
+ * The supervisor. Its import graph is the supervision tree, its routes (routes.ts) say who hears what, and its state says
+ * whether orders may be placed.
  */
 import { type AnyActorRef, assign, enqueueActions, fromCallback, sendTo, setup } from 'xstate';
 import { type AuditEvent, auditMachine, emptyStanding } from './audit.machine.ts';
@@ -16,6 +16,7 @@ import { marketMachine } from './market.machine.ts';
 import type { MarketCommand } from './market.ts';
 import type { Reason } from './order.ts';
 import { type ReconciliationEvent, reconciliationMachine } from './reconciliation.machine.ts';
+import { routes } from './routes.ts';
 import type { Of, RuntimeContext, RuntimeEmitted, RuntimeEvent, RuntimeInput, ShutCode } from './runtime.ts';
 import { connectionInput, listedPositions, marketInput, shutReasons } from './runtime.ts';
 import {
@@ -44,7 +45,15 @@ export const runtimeMachine = setup({
     input: {} as RuntimeInput,
     events: {} as RuntimeEvent,
     emitted: {} as RuntimeEmitted,
-    tags: {} as 'started' | 'reconciled' | 'trading' | 'draining' | 'disabled' | 'failed' | 'readOnly',
+    tags: {} as
+      | 'started'
+      | 'foreign'
+      | 'reconciled'
+      | 'trading'
+      | 'draining'
+      | 'disabled'
+      | 'failed'
+      | 'readOnly',
     children: {} as {
       tws: 'tws';
       desk: 'desk';
@@ -71,6 +80,11 @@ export const runtimeMachine = setup({
   guards: {
     isOfThisSession: ({ context, event }) =>
       (event as Of<'reconciliation.concluded'>).reconciliation.sessionId === context.sessionId,
+    isOtherLogin: ({ context, event }) => {
+      const known = context.auditStanding.accounts;
+      const { accounts } = event as Of<'tws.ready'>;
+      return known.length > 0 && !accounts.some((account) => known.includes(account));
+    },
     isReadOnly: ({ context }) => context.tradingMode === 'off',
     isJournalLost: ({ context }) => context.journalProblem !== null,
     mayRestart: ({ context, event }) => {
@@ -217,6 +231,11 @@ export const runtimeMachine = setup({
       enqueue.assign({ sessionId, accounts });
       enqueue.sendTo('gate', { type: 'gate.accountsNoted', accounts });
     }),
+    alertOtherLogin: enqueueActions(({ context, event, enqueue }) => {
+      const { at, accounts } = event as Of<'tws.ready'>;
+      const detail = { accounts, known: context.auditStanding.accounts };
+      enqueue.sendTo('journal', append(alertOf('tws.otherLogin', at, detail)));
+    }),
     forgetSession: enqueueActions(({ event, enqueue }) => {
       const { at, cause } = event as Of<'tws.lost'>;
       enqueue.assign({ sessionId: null, isConfirmed: false });
@@ -356,7 +375,7 @@ export const runtimeMachine = setup({
       return enqueue.raise({ type: 'trading.changed', state: 'halted', reasons, at });
     }),
   },
-  delays: { restartPause: 1_000, restartWindow: restartWindowMs },
+  delays: { restartPause: 1_000, restartWindow: restartWindowMs, otherLoginPause: 300_000 },
 }).createMachine({
   id: 'runtime',
   description: 'the supervisor: who hears what, what becomes of failures, whether orders may be placed',
@@ -396,67 +415,7 @@ export const runtimeMachine = setup({
   states: {
     routing: {
       description: 'who hears what',
-      on: {
-        'runtime.restored': { actions: 'restoreChildren' },
-        'order.submit': { actions: 'toDesk' },
-        'order.modify': { actions: 'toDesk' },
-        'order.cancel': { actions: 'toDesk' },
-        'order.settle': { actions: 'toDesk' },
-        'desk.sweep': { actions: ['noteTime', 'toDesk', 'tickAudit'] },
-        'desk.raiseOrderId': { actions: 'toDesk' },
-        'desk.answered': { actions: 'emitAnswer' },
-        'withdrawal.demand': { actions: 'toWithdrawal' },
-        'withdrawal.demandAll': { actions: 'toWithdrawal' },
-        'withdrawal.lapsed': { actions: 'toWithdrawal' },
-        'withdrawal.changed': { actions: 'journalWithdrawals' },
-        'lease.renew': { actions: 'toWithdrawal' },
-        'lease.release': { actions: 'toWithdrawal' },
-        'lease.lapsed': { actions: 'noteLapse' },
-        'gate.review': { actions: 'toGate' },
-        'gate.orderNoted': { actions: 'toGate' },
-        'gate.release': { actions: 'toGate' },
-        'gate.pnlNoted': { actions: 'toGate' },
-        'gate.open': { actions: 'toGate' },
-        'gate.reduce': { actions: 'toGate' },
-        'gate.halt': { actions: 'toGate' },
-        'gate.reviewed': { actions: 'followVerdict' },
-        'gate.reversing': { actions: 'withdrawReversals' },
-        'trading.changed': { actions: 'journalTrading' },
-        'ledger.book': { actions: 'toLedger' },
-        'ledger.name': { actions: 'toLedger' },
-        'ledger.valued': { actions: 'toLedger' },
-        'ledger.recorded': { actions: 'journalLedger' },
-        'ledger.differed': { actions: 'toAudit' },
-        'audit.differed': { actions: 'journalDifferences' },
-        'audit.covered': { actions: 'journalCoverage' },
-        'market.acquire': { actions: 'toMarket' },
-        'market.release': { actions: 'toMarket' },
-        'evidence.wanted': { actions: 'toReconciliation' },
-        'reconciliation.concluded': { actions: 'weighLists' },
-        'reconciliation.faltered': { actions: 'alert' },
-        'journal.append': { actions: 'journalOrders' },
-        'journal.commit': { actions: 'commitOrders' },
-        'journal.committed': { actions: 'toDesk' },
-        'journal.failed': { actions: 'toDesk' },
-        'order.surprised': { actions: 'alertSurprise' },
-        'order.alerted': { actions: 'alertOrder' },
-        'tws.place': { actions: 'toTws' },
-        'tws.cancel': { actions: 'toTws' },
-        'tws.cancelAll': { actions: 'toTws' },
-        'tws.ready': { actions: ['journalLink', 'toMarket'] },
-        'tws.lost': { actions: ['journalLink', 'toMarket', 'toAudit'] },
-        'tws.severed': { actions: ['journalLink', 'toMarket', 'toAudit'] },
-        'tws.restored': { actions: ['journalLink', 'toMarket'] },
-        'tws.farmChanged': { actions: ['journalLink', 'toMarket'] },
-        'tws.absent': { actions: 'alert' },
-        'tws.returned': { actions: 'alert' },
-        'tws.noted': { actions: 'alertNote' },
-        'tws.undecodable': { actions: 'alertUndecodable' },
-        'broker.commissioned': { actions: ['toDesk', 'toLedger'] },
-        'broker.positionSeen': { actions: 'toLedger' },
-        'broker.*': { actions: 'toDesk' },
-        'dispatch.*': { actions: 'toDesk' },
-      },
+      on: routes,
     },
     supervision: {
       description: 'what becomes of children that fail: as machines/supervision.ts says',
@@ -493,7 +452,10 @@ export const runtimeMachine = setup({
           tags: 'started',
           initial: 'connecting',
           on: {
-            'tws.ready': { target: '.reconciling', actions: 'noteSession' },
+            'tws.ready': [
+              { guard: 'isOtherLogin', target: '.foreign', actions: 'alertOtherLogin' },
+              { target: '.reconciling', actions: 'noteSession' },
+            ],
             'tws.lost': { target: '.connecting', actions: 'forgetSession' },
             'journal.lost': { actions: 'noteJournalLost' },
             'journal.recovered': { actions: 'noteJournalRecovered' },
@@ -503,6 +465,14 @@ export const runtimeMachine = setup({
             connecting: {
               description: 'no session: orders are refused, nothing is queued',
               entry: { type: 'shutDesk', params: { code: 'connecting', canCancel: false } },
+            },
+            foreign: {
+              description:
+                'TWS is logged in with accounts that the journal has never seen: nothing of the one may reach the other',
+              tags: 'foreign',
+              entry: [{ type: 'shutDesk', params: { code: 'other-login', canCancel: false } }, 'disconnect'],
+              on: { 'tws.lost': { actions: 'forgetSession' } },
+              after: { otherLoginPause: { target: 'connecting', actions: 'connect' } },
             },
             reconciling: {
               description: "a session stands; the broker's lists are not complete",
@@ -578,7 +548,10 @@ export const runtimeMachine = setup({
           },
           on: {
             'runtime.connect': { actions: 'connect' },
-            'tws.ready': { target: 'disabled', reenter: true, actions: ['noteSession', 'reconcile'] },
+            'tws.ready': [
+              { guard: 'isOtherLogin', actions: 'disconnect' },
+              { target: 'disabled', reenter: true, actions: ['noteSession', 'reconcile'] },
+            ],
             'tws.lost': { target: 'disabled', reenter: true, actions: 'forgetSession' },
           },
         },

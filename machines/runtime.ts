@@ -102,6 +102,8 @@ export const shutReasons = {
   starting: 'the runtime is starting',
   connecting: 'there is no session with TWS',
   reconciling: "the broker's lists of this session are not complete yet",
+  'other-login':
+    'TWS is logged in with accounts that this journal has never seen: log in as before, or set another JOURNAL_PATH',
   severed: 'TWS has lost its own connection to IB',
   'read-only': 'TRADING_MODE=off: this runtime places no orders',
   'journal-unavailable': 'nothing can be made durable at present',
