@@ -71,7 +71,7 @@ interface AuditContext {
 type Of<T extends AuditEvent['type']> = Extract<AuditEvent, { type: T }>;
 
 /** How often the time up to which executions are complete is made durable. */
-export const coverageKeptEveryMs = 300_000;
+const coverageKeptEveryMs = 300_000;
 
 /** Others' executions come with the lists alone, and those of a quiet book come every half minute. */
 export const listsLateMs = 35_000;

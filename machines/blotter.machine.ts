@@ -9,7 +9,7 @@ import { orderMachine } from './order.machine.ts';
 import type { OrderEvent, OrderInput, OrderReport } from './order-words.ts';
 import type { OrderActorFailed } from './quarantine.ts';
 
-export const blotterCount = 32;
+const blotterCount = 32;
 export type BlotterId = `blotter:${number}`;
 /** Under which actor of the desk the actor of an order lives. */
 export const blotterOf = (clientOrderId: string): BlotterId =>

@@ -58,10 +58,10 @@ export interface DiscrepancyBook {
 }
 
 export const emptyDiscrepancies: DiscrepancyBook = { open: [], done: [] };
-export const doneDiscrepanciesMax = 100;
+const doneDiscrepanciesMax = 100;
 
 /** The name of what differs, equal for equal subjects. */
-export function subjectKey(subject: DiscrepancySubject): string {
+function subjectKey(subject: DiscrepancySubject): string {
   switch (subject.kind) {
     case 'position':
       return `position ${subject.account} ${subject.instrument}`;

@@ -402,7 +402,7 @@ function isUncertain(book: GateBook, held: Held): boolean {
 }
 
 /** Whether the order, with all open ones of its side, cannot do more than close the position. */
-export function reduces(book: GateBook, ticket: OrderTicket, replaces: string | null): boolean {
+function reduces(book: GateBook, ticket: OrderTicket, replaces: string | null): boolean {
   const held = heldIn(book, ticket);
   const closes = ticket.side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0;
   return closes && compare(sideWith(book, ticket, replaces), absolute(held)) <= 0;

@@ -29,7 +29,7 @@ export const orderKey = (clientId: number, orderId: number): string => `${client
 export const externalPrefix = 'ext-';
 
 /** The name that we give to an order of others: stable across restarts. */
-export const externalOrderId = ({ permId, clientId, orderId }: Omit<BrokerOrderIds, 'orderRef'>): string =>
+const externalOrderId = ({ permId, clientId, orderId }: Omit<BrokerOrderIds, 'orderRef'>): string =>
   `${externalPrefix}${permId !== '0' ? permId : `${clientId}.${orderId}`}`;
 
 /** Every id of a fact; a status carries no reference. */

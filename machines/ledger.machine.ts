@@ -129,7 +129,7 @@ const withoutOld = (executions: Lookup<ExecutionRow>, since: number, at: number)
 export const earlyCommissionsMax = 500;
 
 /** The name of an instrument in a broker's message, whose exchange says where something happened, not what it is. */
-export function instrumentName(names: Readonly<Record<string, string>>, contract: Contract): string {
+function instrumentName(names: Readonly<Record<string, string>>, contract: Contract): string {
   const known = contract.conId ? names[String(contract.conId)] : undefined;
   if (known) return known;
   const { exchange, ...rest } = contract;

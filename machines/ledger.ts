@@ -85,13 +85,13 @@ interface Passed {
   readonly until: number;
 }
 
-export const positionPathMax = 200;
+const positionPathMax = 200;
 /** A report may show an execution whose own time stamp, in whole seconds, is this much later. */
-export const reportSlackMs = 2_000;
+const reportSlackMs = 2_000;
 /** The broker's positions may lag behind its executions for so long. */
-export const reportLagMaxMs = 30_000;
+const reportLagMaxMs = 30_000;
 /** TWS sends rows of the portfolio every three minutes at the latest. */
-export const portfolioLagMaxMs = 180_000;
+const portfolioLagMaxMs = 180_000;
 /**
  * Executions stay known this long: TWS lists those of today, or of a week when it is told to show as many. A word about
  * an older one finds it in the broker's position already.

@@ -251,7 +251,7 @@ export type OrderFact = OrderFactBase &
   );
 
 /** Notices kept per order; the newest win. */
-export const noticesPerOrderMax = 50;
+const noticesPerOrderMax = 50;
 
 const iso = (at: number): string => new Date(at).toISOString();
 

@@ -15,7 +15,7 @@ export interface OrderActorFailed {
 }
 
 /** So often an order gets another actor. What fails again and again would fail for ever. */
-export const revivalsMax = 3;
+const revivalsMax = 3;
 
 /** Whether the order has no actor any more and gets none: its cancels go past it, its executions to the ledger alone. */
 export const isGivenUp = ({ failures = 0 }: Known): boolean => failures > revivalsMax;

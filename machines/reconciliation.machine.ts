@@ -105,7 +105,7 @@ interface ReconciliationContext {
 }
 
 /** Lists asked for at the beginning of a session and after every doubt: two, so that absence can be told from a gap. */
-export const roundsPerDoubt = 2;
+const roundsPerDoubt = 2;
 
 const blank = (list: ListKind): ListVerdict => ({
   list,

@@ -31,7 +31,7 @@ export interface SubscriptionPatience {
   readonly settleMs: number;
 }
 
-export const defaultPatience: SubscriptionPatience = {
+const defaultPatience: SubscriptionPatience = {
   requestMs: 15_000,
   rerequestMs: 5_000,
   longestRerequestMs: 600_000,

@@ -93,11 +93,11 @@ const requestPrefix = 'withdrawal.';
 export const withdrawnOrderId = (requestId: string): string | null =>
   requestId.startsWith(requestPrefix) ? requestId.slice(requestPrefix.length) : null;
 
-export const withdrawalsMax = 10_000;
+const withdrawalsMax = 10_000;
 /** Clients that may have a lease: every change of one makes the whole table durable. */
 export const leasesMax = 100;
 /** The broker does not find what its lists lack: every so many attempts are enough to ask for it, minutes apart. */
-export const attemptsPerMissing = 10;
+const attemptsPerMissing = 10;
 
 const leaseOf = (leases: readonly Lease[], client: string): Lease | undefined =>
   leases.find((lease) => lease.client === client);

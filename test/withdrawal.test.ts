@@ -73,11 +73,11 @@ test('an order that waited for a price longer than its client lived is not sent'
 test('a lease that is renewed or ended cancels nothing', async () => {
   const at = await whole();
   await at.place({ clientOrderId: 'a' });
-  const { stream } = await lease(at, { cancelAfterMs: 300 });
+  const { stream } = await lease(at, { cancelAfterMs: 1_000 });
   for (let n = 0; n < 8; n += 1) {
-    stream.send({ type: 'command', id: n, command: 'lease.renew', cancelAfterMs: 300 });
+    stream.send({ type: 'command', id: n, command: 'lease.renew', cancelAfterMs: 1_000 });
     await stream.frame(({ id }) => id === n);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await new Promise((resolve) => setTimeout(resolve, 150));
   }
   stream.send({ type: 'command', id: 'end', command: 'lease.renew', cancelAfterMs: 0 });
   expect(await stream.frame(({ id }) => id === 'end')).toMatchObject({

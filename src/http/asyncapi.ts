@@ -27,10 +27,7 @@ export const closings = {
 type Description = Readonly<Record<string, unknown>>;
 
 /** The document. `host` is what the client called, for the address of the server. */
-export function asyncApi(
-  { name, version }: Pick<HttpOptions, 'name' | 'version'>,
-  host: string,
-): Description {
+function asyncApi({ name, version }: Pick<HttpOptions, 'name' | 'version'>, host: string): Description {
   const sent = frameKinds();
   const all: readonly { readonly name: string; readonly summary: string; readonly schema: TSchema }[] = [
     ...messageKinds,

@@ -1,7 +1,7 @@
 /** The shapes of health answers. */
 import Type from 'typebox';
 
-export const CheckStatus = Type.Enum(['pass', 'warn', 'fail']);
+const CheckStatus = Type.Enum(['pass', 'warn', 'fail']);
 const NullableText = Type.Union([Type.String(), Type.Null()]);
 
 const Reasons = Type.Array(

@@ -11,7 +11,7 @@ import {
 const closed = { additionalProperties: false } as const;
 
 /** A decimal as text or number; text keeps it exact. */
-export const DecimalInput = Type.Unsafe<string | number>({
+const DecimalInput = Type.Unsafe<string | number>({
   type: ['string', 'number'],
   description: 'A decimal as text ("187.20") or number.',
 });
@@ -78,7 +78,7 @@ export const ClientName = Type.String({
 });
 
 /** Further TWS order fields that may be set, with their types: the list that the TWS side translates. */
-export const TwsFields = Type.Object(
+const TwsFields = Type.Object(
   Object.fromEntries(
     Object.entries(twsOrderFields).map(([field, kind]) => [field, Type.Optional(fieldKinds[kind])]),
   ) as Record<TwsOrderField, TOptional<(typeof fieldKinds)[TwsFieldKind]>>,

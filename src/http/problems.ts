@@ -2,7 +2,7 @@
 import type { FieldProblem, Reason } from '../../machines/order.ts';
 
 /** `code` -> status and title. Codes are stable: clients branch on them. `denied-<reason>` (422) is made by `denied`. */
-export const problemTable = {
+const problemTable = {
   'validation-failed': { status: 400, title: 'The request is not valid' },
   'malformed-json': { status: 400, title: 'The body is not JSON' },
   'bad-request': { status: 400, title: 'The request cannot be read' },

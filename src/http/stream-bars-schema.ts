@@ -7,7 +7,7 @@ import { BarView } from './view-schema.ts';
 /** Of a subscription to `bars`; `1 min` when it is left out. */
 export const BarSize = Type.Enum([...streamedBarSizes]);
 
-export const StreamedBarView = Type.Object({
+const StreamedBarView = Type.Object({
   ...BarView.properties,
   corrected: Type.Optional(
     Type.Literal(true, { description: 'its figures changed after it had been shown as closed' }),

@@ -89,7 +89,7 @@ export const conflatedChannels = {
 const Told = Type.Record(Type.String(), Type.Unknown());
 
 /** Every durable fact, in journal order. */
-export const losslessChannels = {
+const losslessChannels = {
   orders: {
     summary: 'What happens to orders.',
     row: OrderView,

@@ -4,7 +4,7 @@ import { LineStatus, rowMembers } from './stream-line-schema.ts';
 
 const marked = (description: string) => Type.Optional(Type.Literal(true, { description }));
 
-export const PrintView = Type.Object({
+const PrintView = Type.Object({
   time: Type.Number({
     description: 'when it traded, to the second, as the exchange tells it; ms since the epoch',
   }),

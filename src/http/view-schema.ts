@@ -8,7 +8,7 @@ const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =
   Type.Union([schema, Type.Null()]);
 const Time = Type.String({ description: 'RFC 3339 UTC' });
 
-export const ReasonView = Type.Object({ code: Type.String(), message: Type.String() });
+const ReasonView = Type.Object({ code: Type.String(), message: Type.String() });
 
 const terms = {
   quantity: DecimalText,

@@ -79,7 +79,7 @@ export function toContract(contract: IbContract): Contract {
 }
 
 /** The status words of TWS; null for one that says nothing we know. */
-export function toStatus(word: string | undefined): BrokerOrderStatus | null {
+function toStatus(word: string | undefined): BrokerOrderStatus | null {
   switch (word) {
     case 'PendingSubmit':
     case 'ApiPending':
@@ -144,7 +144,7 @@ function auxWord(type: OrderType | null): 'stopPrice' | 'trailAmount' | null {
 }
 
 /** Terms as TWS echoes them. Zero prices are TWS's way to say "none" where the type of order takes none. */
-export function toTerms(contract: IbContract, order: IbOrder, quantity: Decimal): BrokerOrderTerms {
+function toTerms(contract: IbContract, order: IbOrder, quantity: Decimal): BrokerOrderTerms {
   const brokerType = String(order.orderType ?? '');
   const type = orderTypeWords.get(brokerType.toUpperCase()) ?? null;
   const limitPrice = decimalOf(order.lmtPrice);
