@@ -62,9 +62,14 @@ export function examine(path: string): Checkup {
   }
 }
 
-/** A runtime keeps its journal locked for as long as it runs, and only then is there a write-ahead log that is not ours. */
-function isLocked(path: string): boolean {
+/**
+ * Whether a running process has it. A runtime keeps its journal locked for as long as it runs, and only then is there a
+ * write-ahead log that is not ours.
+ */
+export function isLocked(path: string): boolean {
   if (!existsSync(`${path}-wal`)) return false;
+  // Only looking at an empty file makes SQLite delete its log, with all the facts in it.
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0) return false;
   const index = `${path}-shm`;
   const hadIndex = existsSync(index);
   let database: DatabaseSync | undefined;

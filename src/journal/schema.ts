@@ -41,7 +41,7 @@ export function prepare(database: DatabaseSync, path: string): void {
   const version = Number(database.prepare('pragma user_version').get()?.user_version ?? 0);
   if (version === schemaVersion) {
     // Written before there were epochs.
-    if (idOf(database) === 0) renewEpoch(database);
+    if (!hasEpoch(database)) renewEpoch(database);
     return;
   }
   if (version !== 0) {
@@ -56,6 +56,8 @@ export function prepare(database: DatabaseSync, path: string): void {
 /** The epoch stands in the header of the file, in the number that SQLite leaves to applications. */
 const idOf = (database: DatabaseSync): number =>
   Number(database.prepare('pragma application_id').get()?.application_id ?? 0);
+
+export const hasEpoch = (database: DatabaseSync): boolean => idOf(database) !== 0;
 
 /** A name for the row of numbers that the facts of this file have. */
 export const epochOf = (database: DatabaseSync): string => idOf(database).toString(16).padStart(8, '0');
