@@ -145,7 +145,13 @@ function announce(
     log.info(`try: curl -s ${url}/v1/orders${token} -H 'content-type: application/json' -d '${order}'`);
   };
   const patience = setTimeout(() => {
-    log.warn(`no session with the ${gateway} yet; it is tried again without end`);
+    const awaited = runtime.awaitedLists().map(({ list }) => list);
+    if (runtime.root.getSnapshot().context.sessionId === null)
+      log.warn(`no session with the ${gateway} yet; it is tried again without end`);
+    else
+      log.warn(
+        `the session with the ${gateway} stands, and no order is taken yet${awaited.length === 0 ? '' : `: its ${awaited.join(', ')} have not come`}; see ${url}/health/detailed`,
+      );
     tell();
   }, announceWithinMs);
   const subscription = runtime.root.subscribe((snapshot) => {

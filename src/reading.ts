@@ -128,6 +128,7 @@ export function createReading(
       })),
     }),
     actors: () => observer.rows(),
+    awaitedLists: () => runtime.awaitedLists(),
     latestReconciliation() {
       const { reconciliation } = runtime.root.getSnapshot().context;
       if (!reconciliation) return null;

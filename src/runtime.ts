@@ -8,6 +8,7 @@ import type { JournalRecord } from '../machines/journal.ts';
 import { executionRecallMs } from '../machines/ledger.ts';
 import { lookUp } from '../machines/lookup.ts';
 import type { Order } from '../machines/order.ts';
+import { bookKinds, type ListVerdict } from '../machines/reconciliation.machine.ts';
 import { type RuntimeEvent, shutReasons } from '../machines/runtime.ts';
 import type { AccountValue } from '../machines/tws.ts';
 import type { Config } from './config.ts';
@@ -267,6 +268,14 @@ export function createRuntime(options: RuntimeOptions) {
       const actor = orderActor(children, clientOrderId);
       if (actor) return actor.getSnapshot().context.order;
       return lookUp(context.orders, clientOrderId)?.order ?? journal.order(clientOrderId);
+    },
+
+    /** The lists of this session that trading waits for, and how often they were asked for. */
+    awaitedLists(): readonly ListVerdict[] {
+      const { sessionId, lists } = child('reconciliation').getSnapshot().context;
+      return sessionId === null
+        ? []
+        : bookKinds.map((kind) => lists[kind]).filter(({ outcome }) => outcome !== 'complete');
     },
 
     /** Called for each record once it is durable, in journal order. */

@@ -75,6 +75,12 @@ export function addStanding({ registry }: Pick<Metrics, 'registry'>, sources: St
   gauge('health_gate', 'Whether each gate is open: live, started, ready, trading', ['gate'], () =>
     Object.entries(report().gates).map(([gate, isOpen]) => [{ gate }, isOpen ? 1 : 0]),
   );
+  gauge(
+    'reconciled',
+    "Whether the broker's lists of this session were compared: orders wait for it",
+    [],
+    () => one(report().components.reconciliation?.progress === 'complete' ? 1 : 0),
+  );
   gauge('link', 'The link to IB: 1 for the state that it is in', ['state'], () =>
     oneOf('state', links, link()),
   );

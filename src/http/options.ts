@@ -166,6 +166,12 @@ export interface ReadingPort {
   actors(): readonly ActorRow[];
   /** null while none was made */
   latestReconciliation(): Readonly<Record<string, unknown>> | null;
+  /** lists of the broker that have not come whole in this session, with the reason of the last attempt */
+  awaitedLists(): readonly {
+    readonly list: string;
+    readonly attempts: number;
+    readonly reason: string | null;
+  }[];
   journal(query: { readonly after: number; readonly limit: number }): {
     readonly records: readonly JournalRecord[];
     readonly lastSeq: number;

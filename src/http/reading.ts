@@ -91,7 +91,13 @@ export function addReading(server: Server, { reading }: HttpOptions): void {
     },
     () => {
       const latest = reading.latestReconciliation();
-      if (!latest) throw new ProblemError(problem('not-found', 'no reconciliation has been made yet'));
+      if (!latest) {
+        const awaited = reading
+          .awaitedLists()
+          .map(({ list, attempts, reason }) => `${list}${reason ? ` (${reason}, attempt ${attempts})` : ''}`);
+        const what = awaited.length === 0 ? '' : `: the broker has not told its ${awaited.join(', ')}`;
+        throw new ProblemError(problem('not-found', `no reconciliation has been made yet${what}`));
+      }
       return latest;
     },
   );

@@ -69,8 +69,9 @@ function readExpression(expr: string): {
   return { selectors, labels };
 }
 
-/** Labels that a scrape adds. */
+/** Labels that a scrape adds, and its own verdict. */
 const scrapeLabels = ['instance', 'job'];
+const scrapeMetrics = ['up'];
 type Samples = ReadonlyMap<string, readonly Readonly<Record<string, string>>[]>;
 
 /** The labels of each sample, by metric. */
@@ -93,7 +94,7 @@ function missing(expr: string, samples: Samples): string[] {
   const found: string[] = [];
   const known = new Set(scrapeLabels);
   for (const { metric, matchers } of selectors) {
-    const rows = samples.get(metric);
+    const rows = scrapeMetrics.includes(metric) ? [{}] : samples.get(metric);
     if (!rows) {
       found.push(metric);
       continue;
@@ -219,6 +220,12 @@ describe('alerts', () => {
     expect(new Set(names).size).toBe(names.length);
     const entries = [...readme.matchAll(/^#### (TwsRuntime\w+)$/gm)].map(([, name]) => name);
     expect(entries.sort()).toEqual(names.toSorted());
+  });
+
+  test('tell one of several runtimes that is gone, and all of them', () => {
+    const asked = alerts.map(({ expr }) => expr);
+    expect(asked).toContainEqual(expect.stringMatching(/^up == 0 and on \(job\) .*tws_runtime_build_info/));
+    expect(asked).toContain('absent(tws_runtime_build_info)');
   });
 
   test('watch the budget that is the default', () => {

@@ -313,6 +313,12 @@ export class MemoryReading implements ReadingPort {
     return this.actorRows;
   }
 
+  awaited: { list: string; attempts: number; reason: string | null }[] = [];
+
+  awaitedLists() {
+    return this.awaited;
+  }
+
   latestReconciliation() {
     return this.reconciliation;
   }

@@ -91,6 +91,14 @@ describe('money and reconciliation', () => {
       status: 404,
       body: { code: 'not-found' },
     });
+    running.reading.awaited = [
+      { list: 'positions', attempts: 3, reason: 'timeout' },
+      { list: 'executions', attempts: 0, reason: null },
+    ];
+    expect((await get('/v1/reconciliations/latest')).body).toMatchObject({
+      detail:
+        'no reconciliation has been made yet: the broker has not told its positions (timeout, attempt 3), executions',
+    });
     running.reading.reconciliation = { id: 'r-1', verdicts: [] };
     expect((await get('/v1/reconciliations/latest')).body).toEqual({ id: 'r-1', verdicts: [] });
   });
