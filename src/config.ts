@@ -62,7 +62,14 @@ const isFilePath = (path: string): boolean =>
   path.trim() === path && !path.includes('\0') && !/^(:memory:|file:)/i.test(path);
 const isRedisUrl = (value: string): boolean => {
   const url = URL.parse(value);
-  return value === '' || (url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '');
+  if (value === '') return true;
+  // The client takes the path for the number of a database, and throws at anything else.
+  return (
+    url !== null &&
+    /^rediss?:$/.test(url.protocol) &&
+    url.hostname !== '' &&
+    /^(\/\d{0,9})?$/.test(url.pathname)
+  );
 };
 const splitOrigins = (value: string): string[] =>
   value
@@ -107,7 +114,7 @@ export const variables = Type.Object({
   DEBUG: flag(false),
   LOG_LEVEL: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
   REDIS_URL: text(isRedisUrl, '', {
-    allowed: 'empty, or a redis:// or rediss:// URL',
+    allowed: 'empty, or a redis:// or rediss:// URL whose path is a database number or nothing',
     example: 'redis://127.0.0.1:6379/0',
     secret: true,
     mayBeEmpty: true,
@@ -222,7 +229,43 @@ interface Setting {
  * Reads `.env` and `.env.local` in `cwd`, then `env`. Files may be absent.
  * @throws ConfigError naming every wrong variable, the value (secrets withheld), what is allowed and an example
  */
-export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: Environment }): Config {
+export function loadConfig(sources: Sources): Config {
+  const { values, problems, warnings, production } = gather(sources);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return arrange(Value.Parse(variables, values), { cwd: sources.cwd, production, warnings });
+}
+
+/** What leads to the running process; null: the variable has a wrong value. */
+export interface Whereabouts {
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly tradeToken: string | null;
+  /** absolute */
+  readonly journalPath: string | null;
+  /** of any variable; null: the configuration is right */
+  readonly error: ConfigError | null;
+}
+
+/** For what must not be stopped by a mistake that does not concern it. Never throws a `ConfigError`. */
+export function findRuntime(sources: Sources): Whereabouts {
+  const { values, problems } = gather(sources);
+  const { HOST, PORT, TRADE_TOKEN, JOURNAL_PATH } = values as Partial<Variables>;
+  return {
+    host: HOST ?? null,
+    port: PORT ?? null,
+    tradeToken: TRADE_TOKEN ?? null,
+    journalPath: JOURNAL_PATH === undefined ? null : resolve(sources.cwd, JOURNAL_PATH),
+    error: problems.length > 0 ? new ConfigError(problems) : null,
+  };
+}
+
+interface Sources {
+  readonly cwd: string;
+  readonly env: Environment;
+}
+
+/** The values that are right, and every problem. */
+function gather({ cwd, env }: Sources) {
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [];
   const settings = new Map<string, Setting>();
@@ -257,12 +300,7 @@ export function loadConfig({ cwd, env }: { readonly cwd: string; readonly env: E
     } else values[name] = value;
   }
   problems.push(...contradictions(values, cwd));
-  if (problems.length > 0) throw new ConfigError(problems);
-  return arrange(Value.Parse(variables, values), {
-    cwd,
-    production: settings.get('NODE_ENV')?.text === 'production',
-    warnings,
-  });
+  return { values, problems, warnings, production: settings.get('NODE_ENV')?.text === 'production' };
 }
 
 /** The effective configuration without secrets: of a token only whether it is set. For the log. */
@@ -288,7 +326,14 @@ export function isLoopback(name: string): boolean {
 
 function readOptional(path: string, file: string, problems: ConfigProblem[]): string {
   try {
-    return readFileSync(path, 'utf8');
+    const bytes = readFileSync(path);
+    const [first, second] = bytes;
+    const isMarked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+    if (!isMarked && !bytes.includes(0)) return bytes.toString('utf8').replace(/^\ufeff/, '');
+    const detail =
+      'is UTF-16 or no text at all, and nothing in it was read; save it as UTF-8, in PowerShell with Out-File -Encoding utf8';
+    problems.push({ variable: file, detail });
+    return '';
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     if (code !== 'ENOENT')

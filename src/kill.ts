@@ -1,6 +1,6 @@
 /** `npm run kill`: halts trading and cancels everything, over HTTP, and by signal when HTTP does not answer. */
 import { readFileSync } from 'node:fs';
-import { ConfigError, loadConfig } from './config.ts';
+import { findRuntime } from './config.ts';
 import { pidFileOf } from './pid-file.ts';
 
 const answerWithinMs = 3_000;
@@ -34,8 +34,18 @@ async function main(): Promise<number> {
     say(usage);
     return 0;
   }
-  const config = loadConfig({ cwd: process.cwd(), env: process.env });
-  const { host, port, tradeToken } = config.http;
+  const { error, host, port, tradeToken, journalPath } = findRuntime({
+    cwd: process.cwd(),
+    env: process.env,
+  });
+  if (error) process.stderr.write(`${error.message}\nit is killed with what is right of it\n`);
+  const byHttp = host !== null && port !== null && (await killByHttp(host, port, tradeToken ?? ''));
+  if (byHttp || (journalPath !== null && killBySignal(journalPath))) return 0;
+  say('if it runs elsewhere, call POST /v1/kill there; in TWS itself: Trade, Cancel All Orders');
+  return error ? 78 : 1;
+}
+
+async function killByHttp(host: string, port: number, tradeToken: string): Promise<boolean> {
   const url = `http://${addressOf(host)}:${port}/v1/kill`;
   try {
     const answer = await fetch(url, {
@@ -57,11 +67,15 @@ async function main(): Promise<number> {
     const count = body.orders?.length ?? 0;
     say(count === 0 ? 'halted; no open orders' : `halted; open orders: ${count}`);
     for (const { clientOrderId, fate } of body.orders ?? []) say(`  ${clientOrderId}: ${fate}`);
-    return 0;
+    return true;
   } catch (error) {
     say(`${url} did not do it (${error instanceof Error ? error.message : String(error)})`);
+    return false;
   }
-  const file = pidFileOf(config.journalPath);
+}
+
+function killBySignal(journalPath: string): boolean {
+  const file = pidFileOf(journalPath);
   try {
     const pid = Number(readFileSync(file, 'utf8'));
     // 0 and below would be groups of processes, our own among them
@@ -72,11 +86,10 @@ async function main(): Promise<number> {
       throw new Error(`process ${pid} is another program, the id is of one that has ended`);
     process.kill(pid, 'SIGUSR2');
     say(`sent SIGUSR2 to process ${pid}: it halts and cancels as soon as its event loop turns`);
-    return 0;
+    return true;
   } catch (error) {
     say(`no running process by ${file} (${error instanceof Error ? error.message : String(error)})`);
-    say('if it runs elsewhere, call POST /v1/kill there; in TWS itself: Trade, Cancel All Orders');
-    return 1;
+    return false;
   }
 }
 
@@ -85,8 +98,6 @@ main()
     process.exitCode = code;
   })
   .catch((error: unknown) => {
-    process.stderr.write(
-      `${error instanceof ConfigError || error instanceof Error ? error.message : String(error)}\n`,
-    );
-    process.exitCode = 78;
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
   });

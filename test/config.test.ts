@@ -43,8 +43,8 @@ const cases: Record<string, { wrong: string[]; right: string[] }> = {
   DEBUG: { wrong: ['maybe', '2', '', 'on'], right: ['true', 'FALSE', '1', '0', 'yes', 'No'] },
   LOG_LEVEL: { wrong: ['loud', '', '30'], right: ['INFO', 'Debug', 'silent'] },
   REDIS_URL: {
-    wrong: ['127.0.0.1:6379', 'http://x', 'redis://'],
-    right: ['', 'redis://h:1/0', 'rediss://h'],
+    wrong: ['127.0.0.1:6379', 'http://x', 'redis://', 'redis://h/foo', 'redis://h/0/1'],
+    right: ['', 'redis://h:1/0', 'rediss://h', 'redis://h/'],
   },
   REDIS_PREFIX: { wrong: ['', 'a b', 'ключ', '*', 'x'.repeat(65)], right: ['desk', 'eu:tws-runtime.2'] },
   STOP_ORDER_POLICY: { wrong: ['cancel', ''], right: ['leave', 'cancel-day', 'CANCEL-ALL'] },
@@ -169,6 +169,18 @@ describe('layers', () => {
     const file = join(root, 'package.json');
     expect(() => loadConfig({ cwd: join(cwd, 'absent'), env: {} })).not.toThrow();
     expect(() => loadConfig({ cwd: file, env: {} })).toThrow(/\.env: cannot be read \(ENOTDIR\)/);
+  });
+
+  test('a byte order mark is no part of the first name, and UTF-16 is refused by the name of the file', () => {
+    writeFileSync(join(cwd, '.env.local'), '\ufeffPORT=2001\nTWS_PORT=2002\n');
+    const { http, tws, warnings } = loadConfig({ cwd, env: {} });
+    expect([http.port, tws.port, warnings]).toEqual([2001, 2002, []]);
+    for (const mark of ['\ufeff', '']) {
+      writeFileSync(join(cwd, '.env.local'), `${mark}TRADING_MODE=off\n`, 'utf16le');
+      expect(problemsOf({}).problems).toEqual([
+        { variable: '.env.local', detail: expect.stringMatching(/is UTF-16 .* save it as UTF-8/) },
+      ]);
+    }
   });
 
   test('strangers are ignored, near misses are warned of', () => {

@@ -319,10 +319,12 @@ test('SIGUSR2 and npm run kill halt and cancel, and the halt outlives the proces
   });
   expect(explained.stdout).toMatch(/^usage: npm run kill\n/);
   expect((await first.call('GET', '/v1/trading')).body).toMatchObject({ state: 'open' });
+  // A mistake elsewhere in the configuration is told and holds nothing up.
   const byHttp = await run(process.execPath, [script], {
     cwd: home.path,
-    env: { ...environment, PORT: new URL(first.url).port },
+    env: { ...environment, PORT: new URL(first.url).port, MAX_DAILY_LOSS: 'abc' },
   });
+  expect(byHttp.stderr).toContain('MAX_DAILY_LOSS: is "abc"');
   expect(byHttp.stdout).toContain('open orders: 1\n  b: ');
   await eventually(
     () => first.call('GET', '/v1/orders/b'),
@@ -331,7 +333,7 @@ test('SIGUSR2 and npm run kill halt and cancel, and the halt outlives the proces
   await first.call('PUT', '/v1/trading', { state: 'open' });
   const bySignal = await run(process.execPath, [script], {
     cwd: home.path,
-    env: { ...environment, PORT: '1' },
+    env: { ...environment, PORT: 'eight' },
   });
   expect(bySignal.stdout).toContain(`sent SIGUSR2 to process ${first.pid}`);
   await eventually(
