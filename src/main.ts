@@ -8,7 +8,7 @@ import { type Config, ConfigError, loadConfig, publicConfig } from './config.ts'
 import { prepareJournalFolder } from './journal/opening.ts';
 import { createLogger } from './log.ts';
 import { leavePid } from './pid-file.ts';
-import { createProgram, name, type Program, version } from './program.ts';
+import { createProgram, name, type Program, type StopReport, version } from './program.ts';
 
 const simulatorDeadlineMs = 10_000;
 const announceWithinMs = 5_000;
@@ -68,50 +68,59 @@ async function main(): Promise<void> {
   const simulator = config.gateway === 'simulated' ? await startSimulator(log, config.journalPath) : null;
   const endpoint = simulator ? { host: '127.0.0.1', port: simulator.port } : config.tws;
   const program = createProgram({ config, endpoint, log });
-  const removePid = leavePid(config.journalPath, process.pid);
+  const removePid = leavePid(config.journalPath, process.pid, (message) =>
+    log.warn(`the process id cannot be left beside the journal (${message}): npm run kill has HTTP alone`),
+  );
   process.on('SIGUSR2', () => {
     log.warn('SIGUSR2: kill switch');
     program.kill('SIGUSR2').catch((error: unknown) => log.error({ err: error }, 'the kill switch failed'));
   });
 
   const { orders, deadlineMs } = config.stop;
+  const endNow = (): void => {
+    const left = leftBehind(program.stopNow(), config);
+    if (left.length > 0) log.error(left.join('; and '));
+    removePid();
+  };
   const stopping = {
     delay: deadlineMs,
     logger: log,
     skip: ['SIGUSR2' as const],
     onSecondSignal: (signal: string) => {
       log.warn(`second ${signal}: the journal is closed, nothing else is waited for`);
-      program.stopNow();
+      endNow();
     },
     onTimeout: () => {
       log.error(`the stop took longer than STOP_DEADLINE_MS=${deadlineMs}; the journal is closed as it is`);
-      program.stopNow();
+      endNow();
     },
   };
   closeWithGrace(stopping, async ({ err, signal }) => {
     if (err) log.fatal({ err }, 'stopping after an error');
     else log.info({ signal, orders }, 'stopping');
-    const { remaining, abandoned } = await program.stop({
-      orders: err ? 'leave' : orders,
-      withinMs: deadlineMs,
-    });
+    const report = await program.stop({ orders: err ? 'leave' : orders, withinMs: deadlineMs });
     removePid();
     await simulator?.close();
-    const left = [
-      ...(remaining.length === 0
-        ? []
-        : [`the broker did not confirm the cancel of ${remaining.join(', ')}; the next start asks again`]),
-      ...(abandoned === null
-        ? []
-        : [
-            `${abandoned.facts} facts could not be written to ${config.journalPath} (${abandoned.reason}); the next start asks the broker`,
-          ]),
-    ];
+    const left = leftBehind(report, config);
     if (left.length === 0) return log.info('stopped');
     throw new Error(`stopped, but ${left.join('; and ')}`);
   });
 
   announce(program, log, config, endpoint, await program.start());
+}
+
+/** What a stop could not do, in words. */
+function leftBehind({ remaining, abandoned }: StopReport, { journalPath }: Config): string[] {
+  return [
+    ...(remaining.length === 0
+      ? []
+      : [`the broker did not confirm the cancel of ${remaining.join(', ')}; the next start asks again`]),
+    ...(abandoned === null
+      ? []
+      : [
+          `${abandoned.facts} facts could not be written to ${journalPath} (${abandoned.reason}); the next start asks the broker`,
+        ]),
+  ];
 }
 
 /** A few lines for whoever typed the command, once orders can be placed or it is plain that this takes longer. */

@@ -139,6 +139,8 @@ export function createProgram(options: ProgramOptions) {
   addStanding(metrics, { runtime, report: vitals.port.report, clients, now });
   let isFinished = false;
   let abandoned: Abandoned | null = null;
+  /** clientOrderIds of the orders that the stop in hand still has to cancel */
+  let unconfirmed = (): readonly string[] => [];
   const finish = (): void => {
     if (isFinished) return;
     isFinished = true;
@@ -155,9 +157,13 @@ export function createProgram(options: ProgramOptions) {
     async start(): Promise<string> {
       const { host, port } = config.http;
       const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+        const { code = error.message } = error;
+        const isElsewhere = ['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code);
         throw new Error(
-          `PORT: ${host}:${port} cannot be listened on (${error.code ?? error.message}); ` +
-            'stop the program that listens there, or set another PORT (0 takes any free one)',
+          isElsewhere
+            ? `HOST: ${host} is no address of this machine (${code}); set one that it has, 127.0.0.1 for itself alone, or 0.0.0.0 for all of them`
+            : `PORT: ${host}:${port} cannot be listened on (${code}); ` +
+                'stop the program that listens there, or set another PORT (0 takes any free one)',
           { cause: error },
         );
       });
@@ -181,23 +187,34 @@ export function createProgram(options: ProgramOptions) {
      */
     async stop({ orders = 'leave', withinMs = 10_000 }: StopOptions = {}): Promise<StopReport> {
       const endsAt = performance.now() + withinMs;
+      unconfirmed = () => ordersToCancel(runtime, orders).map(({ clientOrderId }) => clientOrderId);
       runtime.drain();
       await server.streams.close();
       const forCancels = endsAt - performance.now() - Math.min(lastStepsMs, withinMs / 2);
-      const remaining = await withdrawOrders(runtime, ordersToCancel(runtime, orders), {
+      const withdrawn = await withdrawOrders(runtime, ordersToCancel(runtime, orders), {
         at: now(),
         withinMs: Math.max(0, forCancels),
       });
+      const remaining = withdrawn.map(({ clientOrderId }) => clientOrderId);
+      unconfirmed = () => remaining;
       const cut = setTimeout(() => server.server.closeAllConnections(), lastAnswersMs);
       await server.close();
       clearTimeout(cut);
       await inspector?.close();
       finish();
       await cache?.close();
-      return { remaining: remaining.map(({ clientOrderId }) => clientOrderId), abandoned };
+      return { remaining, abandoned };
     },
 
     /** Ends the session and closes the journal, in this turn of the event loop. */
-    stopNow: finish,
+    stopNow(): StopReport {
+      let remaining: readonly string[] = [];
+      try {
+        remaining = unconfirmed();
+      } finally {
+        finish();
+      }
+      return { remaining, abandoned };
+    },
   };
 }
