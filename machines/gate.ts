@@ -178,6 +178,9 @@ function decided(
   return isAttached ? own : { ...own, parent: null };
 }
 
+/** IB's own convention. */
+export const isPaperAccount = (account: string): boolean => account.startsWith('D');
+
 /** Everything that speaks against these orders, submitted together; empty: approved. `replacing`: their former selves. */
 export function review(
   book: GateBook,
@@ -232,7 +235,7 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
       denial('account-unknown', `${ticket.account} is not an account of this TWS login (${known})`),
     );
   }
-  if (book.tradingMode === 'paper' && !ticket.account.startsWith('D')) {
+  if (book.tradingMode === 'paper' && !isPaperAccount(ticket.account)) {
     denials.push(
       denial('account-not-paper', 'TRADING_MODE=paper allows only accounts whose id begins with D'),
     );

@@ -62,6 +62,8 @@ export interface HealthFacts {
   };
   readonly draining: boolean;
   readonly readyRequiresTws: boolean;
+  /** paper trading on a login without a paper account; absent: not so */
+  readonly lacksPaperAccount?: boolean;
   readonly tws: {
     /** null while there is no session */
     readonly sessionId: string | null;
@@ -247,7 +249,7 @@ function judgeGates(facts: HealthFacts): HealthReport['gates'] {
   const gate = rowOf(facts, 'gate');
   const isGuarded = !isMissingOrDead(gate) && !isMissingOrDead(rowOf(facts, 'desk'));
   const isHalted = gate?.tags.includes('halted') ?? true;
-  const isOpen = isGuarded && !isHalted && !isReadOnly(facts);
+  const isOpen = isGuarded && !isHalted && !isReadOnly(facts) && !facts.lacksPaperAccount;
   const trading = ready && live && tradable && isReconciled(facts) && isOpen;
   return { live, started, ready, trading };
 }
@@ -368,6 +370,11 @@ function judgeTrading(facts: HealthFacts): Finding {
   else if (has('halted')) complain('halted', 'trading is halted', since);
   else if (has('reducing'))
     complain('reducing', 'only orders that reduce a position are taken', { ...since, shutsTrading: false });
+  if (facts.lacksPaperAccount)
+    complain(
+      'no-paper-account',
+      'TRADING_MODE=paper, and no account of this login begins with D: every order is denied',
+    );
   if (isReadOnly(facts)) complain('read-only', 'TRADING_MODE=off: no order is taken');
   if (isDraining(facts)) complain('draining', 'the runtime is shutting down');
   return { complaints, figures, ...(complaints.length === 0 && row ? { since: row.since } : {}) };

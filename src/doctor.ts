@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
+import { isPaperAccount } from '../machines/gate.ts';
 import { type Config, ConfigError, loadConfig, secretsOf } from './config.ts';
 import { examine, roomFor } from './journal/checkup.ts';
 import { shortenAccount } from './log.ts';
@@ -262,7 +263,7 @@ async function gateway(
   const { serverVersion, accounts, notices } = visit;
   const said = `${place} answers, server version ${serverVersion}, client id ${clientId} is free`;
   const shown = accounts.map(shortenAccount).join(', ');
-  const paper = accounts.filter((account) => account.startsWith('D')).length;
+  const paper = accounts.filter(isPaperAccount).length;
   const fitting = tradingMode === 'paper' ? paper : accounts.length - paper;
   const links = notices.filter(({ code }) => code === 1100 || code === 2110);
   const checks: Check[] = [

@@ -147,6 +147,10 @@ function announce(
       { accounts },
       `${name} ${version}: ${config.tradingMode} trading, ${gateway}, client id ${config.tws.clientId}`,
     );
+    if (runtime.lacksPaperAccount())
+      log.warn(
+        'TRADING_MODE=paper, and no account of this login is a paper account (D…): every order is denied; log in to the paper account, or set TRADING_MODE deliberately',
+      );
     log.info(
       `HTTP ${url} (health: ${url}/health/detailed), WebSocket ${url.replace('http', 'ws')}/v1/stream`,
     );

@@ -4,6 +4,7 @@ import { type ActorRefFrom, createActor, type InspectionEvent } from 'xstate';
 import { orderActor } from '../machines/blotter.machine.ts';
 import type { DeskAnswer } from '../machines/desk.ts';
 import type { GateVerdict } from '../machines/gate.machine.ts';
+import { isPaperAccount } from '../machines/gate.ts';
 import type { JournalRecord } from '../machines/journal.ts';
 import { executionRecallMs } from '../machines/ledger.ts';
 import { lookUp } from '../machines/lookup.ts';
@@ -268,6 +269,12 @@ export function createRuntime(options: RuntimeOptions) {
       const actor = orderActor(children, clientOrderId);
       if (actor) return actor.getSnapshot().context.order;
       return lookUp(context.orders, clientOrderId)?.order ?? journal.order(clientOrderId);
+    },
+
+    /** Paper trading, and no account of the login is one: the gate denies every order. */
+    lacksPaperAccount(): boolean {
+      const { accounts, tradingMode } = root.getSnapshot().context;
+      return tradingMode === 'paper' && accounts.length > 0 && !accounts.some(isPaperAccount);
     },
 
     /** The lists of this session that trading waits for, and how often they were asked for. */

@@ -67,6 +67,7 @@ export function createVitals({ runtime, observer, metrics, config, redisFigures,
       start,
       draining: root.hasTag('draining'),
       readyRequiresTws: config.readyRequiresTws,
+      lacksPaperAccount: runtime.lacksPaperAccount(),
       tws: {
         sessionId,
         link: !tws.hasTag('connected')

@@ -166,6 +166,8 @@ describe('gates', () => {
     expect(trading(withTws(['connected', 'degraded'], { link: 'severed' }))).toBe(false);
     expect(trading(withTws(['tradable', 'failed']))).toBe(false);
     expect(trading({ ...well, draining: true })).toBe(false);
+    const live = assessHealth({ ...well, lacksPaperAccount: true }, now);
+    expect([live.gates.trading, live.status, codes(live)]).toEqual([false, 'warn', ['no-paper-account']]);
     for (const missing of ['gate', 'desk', 'tws']) {
       const actors = well.actors.filter(({ machine }) => machine !== missing);
       expect(trading({ ...well, actors }), missing).toBe(false);

@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { startProgram, temporaryFolder } from './program.ts';
+import { createSimulator } from '../src/simulator/simulator.ts';
+import { eventually, startProgram, temporaryFolder } from './program.ts';
 
 vi.setConfig({ testTimeout: 40_000 });
 const closers: (() => Promise<void> | void)[] = [];
@@ -35,4 +36,22 @@ test('an address that is not of this machine is the fault of HOST', async () => 
   ).rejects.toThrow(
     /ended with 1:[\s\S]*HOST: 192\.0\.2\.1 is no address of this machine \(EADDRNOTAVAIL\); set/,
   );
+});
+
+test('paper trading on a login of live accounts is told by the log, by health, and by the gate of trading', async () => {
+  const { path } = home();
+  const simulator = await createSimulator({ accounts: ['U1234567'], latencyMs: { min: 0, max: 2 } });
+  closers.push(() => simulator.close());
+  const program = await startProgram(path, { GATEWAY: 'tws', TWS_PORT: String(simulator.port) });
+  closers.push(() => program.kill());
+  await eventually(
+    () => program.lines,
+    (lines) => lines.some((line) => /"level":"warn".*no account of this login is a paper account/.test(line)),
+  );
+  expect(await program.call('GET', '/health/ready?gate=trading')).toMatchObject({
+    status: 503,
+    body: { reason: 'no-paper-account' },
+  });
+  const order = { instrument: 'AAPL', side: 'buy', quantity: '1', type: 'market', clientOrderId: 'first' };
+  expect((await program.call('POST', '/v1/orders', order)).status).toBe(422);
 });
