@@ -77,7 +77,9 @@ function configuration(checks: Check[]): Config | null {
       const fix =
         source === 'environment'
           ? `set ${variable} right in the environment, which overrides .env.local, or unset it`
-          : `set ${variable} in .env.local`;
+          : variable.startsWith('.env')
+            ? `make ${variable} a text file that can be read, or remove it`
+            : `set ${variable} in .env.local`;
       checks.push(fail('configuration', `${variable} ${detail}`, fix));
     }
     return null;

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -168,6 +168,10 @@ describe('this machine', () => {
       expect(found.detail('configuration')).toContain(`set ${name} right in the environment`);
     expect(found.out).not.toContain('with spaces in it');
     expect((await doctor({}, ['--client-id', 'x'])).code).toBe(64);
+    const file = join(folder.path, '.env.local');
+    writeFileSync(file, 'PORT=1\n', 'utf16le');
+    expect((await doctor()).detail('configuration')).toMatch(/UTF-16 .* -> make \.env\.local a text file/);
+    rmSync(file);
   });
 
   test('a port that somebody else has, a folder that is none, a Redis that is not there', async () => {
