@@ -279,10 +279,10 @@ export function createRuntime(options: RuntimeOptions) {
 
     /** The lists of this session that trading waits for, and how often they were asked for. */
     awaitedLists(): readonly ListVerdict[] {
-      const { sessionId, lists } = child('reconciliation').getSnapshot().context;
-      return sessionId === null
-        ? []
-        : bookKinds.map((kind) => lists[kind]).filter(({ outcome }) => outcome !== 'complete');
+      // One that has failed at its birth has no context.
+      const context = root.getSnapshot().children.reconciliation?.getSnapshot().context;
+      if (!context || context.sessionId === null) return [];
+      return bookKinds.map((kind) => context.lists[kind]).filter(({ outcome }) => outcome !== 'complete');
     },
 
     /** Called for each record once it is durable, in journal order. */
