@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
+import { shutReasons } from '../machines/runtime.ts';
 import { type Config, ConfigError, loadConfig, publicConfig } from './config.ts';
 import { prepareJournalFolder } from './journal/opening.ts';
 import { createLogger } from './log.ts';
@@ -159,7 +160,9 @@ function announce(
   };
   const patience = setTimeout(() => {
     const awaited = runtime.awaitedLists().map(({ list }) => list);
-    if (runtime.root.getSnapshot().context.sessionId === null)
+    const root = runtime.root.getSnapshot();
+    if (root.hasTag('foreign')) log.warn(shutReasons['other-login']);
+    else if (root.context.sessionId === null)
       log.warn(`no session with the ${gateway} yet; it is tried again without end`);
     else
       log.warn(

@@ -4,6 +4,7 @@ import { type Decimal, round } from '../../machines/decimal.ts';
 import type { Contract } from '../../machines/instrument.ts';
 import type { AccountValue } from '../../machines/tws.ts';
 import { decimalOf, toContract } from './translate.ts';
+import type { Venues } from './venues.ts';
 import type { Wire } from './wire.ts';
 
 /** One position as TWS values it. */
@@ -54,7 +55,7 @@ const amountOf = (value: number | undefined | null): Decimal | null => {
   return amount === null ? null : round(amount, 8);
 };
 
-export function createAccount(nextId: () => number): Account {
+export function createAccount(nextId: () => number, venues: Venues): Account {
   const valueListeners = new Set<(value: AccountValue) => void>();
   const portfolioListeners = new Set<(row: PortfolioRow) => void>();
   const pnlListeners = new Set<(row: PnlRow) => void>();
@@ -124,7 +125,9 @@ export function createAccount(nextId: () => number): Account {
             realizedPnl: amountOf(realized),
             at: connection.readAt,
           };
-          for (const listener of portfolioListeners) listener(row);
+          venues.inOrder(row.contract, (placed) => {
+            for (const listener of portfolioListeners) listener({ ...row, contract: placed });
+          });
         },
       );
       api.on(EventName.pnl, (id, daily, unrealized, realized) => {

@@ -41,6 +41,7 @@ import {
   toContract,
   toContractDetails,
 } from './translate.ts';
+import { createVenues } from './venues.ts';
 import { createRequestIds, type GatewayClock, type Logger, type Wire } from './wire.ts';
 
 export type { PnlRow, PortfolioRow } from './account.ts';
@@ -138,6 +139,9 @@ const figureTags = 'NetLiquidation,TotalCashValue,$LEDGER:ALL';
 
 const noFigures: LaneFigures = { sent: 0, waiting: 0, longestWaitMs: 0, totalWaitMs: 0 };
 
+/** Positions wait for it, and a list must not become too late. */
+const venueTimeoutMs = 2_000;
+
 const severed: RequestFailure = {
   failed: { code: 'severed', message: 'the gateway has no link to IB' },
 };
@@ -181,7 +185,16 @@ export function createGateway(options: GatewayOptions): Gateway {
   const previews = createPreviews(clock);
   const lines = createLines(nextId);
   const streams = createStreams(nextId);
-  const account = createAccount(nextId);
+  const venues = createVenues(async (conId) => {
+    const asked = current();
+    if (!asked || isSevered) return null;
+    const ask = (api: IBApi, id: number): void => {
+      api.reqContractDetails(id, { conId });
+    };
+    const found = await details.ask(asked, { lane: 'data', timeoutMs: venueTimeoutMs, ask });
+    return isFailure(found) ? null : (found[0]?.contract.exchange ?? null);
+  });
+  const account = createAccount(nextId, venues);
   let executionsSpoiled: string | null = null;
   let summarySpoiled: string | null = null;
   let executionsAnswer: Promise<Snapshot<Executed>> | null = null;
@@ -200,7 +213,11 @@ export function createGateway(options: GatewayOptions): Gateway {
       streams.attach(attached);
       account.attach(attached);
       const { api } = attached.connection;
-      api.on(EventName.contractDetails, (id, row) => details.add(id, toContractDetails(row)));
+      api.on(EventName.contractDetails, (id, row) => {
+        const told = toContractDetails(row);
+        venues.learn(told.contract);
+        details.add(id, told);
+      });
       api.on(EventName.bondContractDetails, (id, row) => details.add(id, toContractDetails(asDetails(row))));
       api.on(EventName.contractDetailsEnd, (id) => details.end(id));
       api.on(EventName.symbolSamples, (id, rows) => {
@@ -271,6 +288,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       previews.fail(notConnected);
       lines.detach();
       streams.detach();
+      venues.forget();
       account.detach();
       if (gone) past = summed(past, gone.pacer.figures());
     },
@@ -331,6 +349,7 @@ export function createGateway(options: GatewayOptions): Gateway {
           pacer: createPacer({ ...clock, now: clock.monotonic }, pacing, options.onPaced),
           listeners,
           plausibility,
+          venues,
         },
         (event) => {
           if (event.type === 'link.severed') isSevered = true;

@@ -19,6 +19,7 @@ import {
   statusSeen,
   toPreview,
 } from './translate.ts';
+import type { Venues } from './venues.ts';
 import { firstRequestId, type GatewayClock, type Logger, type Wire } from './wire.ts';
 
 /** What else wants to hear of a session. */
@@ -49,6 +50,7 @@ export interface SessionDependencies {
   readonly pacer: Pacer;
   readonly listeners: SessionListeners;
   readonly plausibility: Plausibility;
+  readonly venues: Venues;
 }
 
 export interface Session {
@@ -60,7 +62,7 @@ export interface Session {
 
 export function openSession(
   input: SessionInput,
-  { clock, log, pacer, listeners, plausibility }: SessionDependencies,
+  { clock, log, pacer, listeners, plausibility, venues }: SessionDependencies,
   report: (event: SessionReport) => void,
 ): Session {
   const { sessionId } = input;
@@ -233,15 +235,14 @@ export function openSession(
       `a completed order with the status "${state.status}"`,
     ),
   );
-  api.on(EventName.position, (account, contract, quantity, averageCost) =>
-    tell(
-      positionSeen(account, contract, quantity, averageCost, connection.readAt),
-      'a position without quantity',
-    ),
-  );
+  api.on(EventName.position, (account, contract, quantity, averageCost) => {
+    const seen = positionSeen(account, contract, quantity, averageCost, connection.readAt);
+    if (seen === null) return tell(null, 'a position without quantity');
+    venues.inOrder(seen.contract, (placed) => tell({ ...seen, contract: placed }, ''));
+  });
   api.on(EventName.openOrderEnd, () => listeners.ended('openOrders'));
   api.on(EventName.completedOrdersEnd, () => listeners.ended('completedOrders'));
-  api.on(EventName.positionEnd, () => listeners.ended('positions'));
+  api.on(EventName.positionEnd, () => venues.after(() => listeners.ended('positions')));
 
   // Errors and notices
 

@@ -440,6 +440,7 @@ test('what a live gateway once sent at version 173 reads as the fill that it was
     say(peer, text);
   }
   await link.hears('broker.orderNoted');
+  await link.hears('broker.positionSeen');
   const ids = { orderId: 5, clientId: 100, permId: '600745656' };
   expect(
     link.told.filter(({ type }) => type.startsWith('broker.') && type !== 'broker.orderIdGranted'),
@@ -462,13 +463,14 @@ test('what a live gateway once sent at version 173 reads as the fill that it was
     },
     { type: 'broker.orderSeen', ids, status: 'filled' },
     { type: 'broker.statusSeen', ids, status: 'filled', filled: '100', averagePrice: '201.94' },
+    { type: 'broker.orderNoted', code: 202, message: '\u59d4\u6258\u5355', disposition: 'cancelled' },
+    // It waited for its exchange, which nobody told.
     {
       type: 'broker.positionSeen',
       quantity: '1',
       averageCost: '315114.75',
       contract: { secType: 'FUT', multiplier: '50' },
     },
-    { type: 'broker.orderNoted', code: 202, message: '\u59d4\u6258\u5355', disposition: 'cancelled' },
   ]);
   expect(link.all('broker.orderSeen')[0]?.terms).not.toHaveProperty('limitPrice');
   expect(link.all('tws.farmChanged')).toMatchObject([

@@ -114,7 +114,9 @@ function bondContractDetails(reqId: number, details: ContractDetails, version: n
   return fields;
 }
 
-/** The eleven contract fields of positions, without a primary exchange. */
+const derivatives: ReadonlySet<string> = new Set(['FUT', 'OPT', 'FOP']);
+
+/** The eleven contract fields of positions, without a primary exchange; of derivatives without any. */
 export const positionContract = (contract: Contract): Field[] => [
   contract.conId,
   contract.symbol,
@@ -123,7 +125,7 @@ export const positionContract = (contract: Contract): Field[] => [
   double(contract.strike),
   contract.right,
   contract.multiplier,
-  contract.exchange,
+  derivatives.has(contract.secType) ? '' : contract.exchange,
   contract.currency,
   contract.localSymbol,
   contract.tradingClass,
