@@ -439,8 +439,10 @@ function report(enqueue: { sendParent(event: LedgerReport): void }, facts: reado
 }
 
 /** A position belongs to a contract, not to the venue where a part of it was traded. */
-function tradedContract({ exchange: _, ...contract }: Contract): Contract {
-  return contract;
+function tradedContract(contract: Contract): Contract {
+  if (contract.secType === 'FUT' || contract.secType === 'FOP') return contract;
+  const { exchange: _, ...anywhere } = contract;
+  return anywhere;
 }
 
 type Listed = Extract<LedgerEvent, { type: 'ledger.listed' }>;

@@ -24,8 +24,11 @@ test('a position that was there before is named as it can be ordered', async () 
       ['AAPL', '7'],
     ]),
   );
-  const exit = { instrument: 'FUT:ESZ6@CME', side: 'sell', type: 'market', quantity: '2' };
-  expect((await whole.place({ ...exit, clientOrderId: 'exit' }, '?wait=closed')).body.state).toBe('filled');
+  const { contract } = rows.find(({ quantity }) => quantity === '2');
+  for (const [n, instrument] of ['FUT:ESZ6@CME', contract].entries()) {
+    const exit = { clientOrderId: `exit-${n}`, instrument, side: 'sell', type: 'market', quantity: '1' };
+    expect((await whole.place(exit, '?wait=closed')).body.state).toBe('filled');
+  }
   await eventually(positions, (now) => now.length === 1 && now[0].instrument === 'AAPL');
 });
 
