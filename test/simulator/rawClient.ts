@@ -128,9 +128,11 @@ export function stockOrder(
     readonly orderRef?: string;
     readonly transmit?: number;
     readonly whatIf?: number;
+    /** how the client spells a number that it leaves out */
+    readonly unset?: string;
   } = {},
 ): Field[] {
-  const unset = '';
+  const { unset = '' } = terms;
   const head: Field[] = [
     3,
     orderId,
@@ -224,7 +226,7 @@ export function stockOrder(
     '',
     '',
   );
-  middle.push(unset, '', '', '', '', 0, 0, 0, unset, unset, unset, 0, '', '');
+  middle.push(unset, '', '', '', '', 0, 0, 0, '', unset, unset, 0, '', '');
   const tail: Field[] = [];
   if (version >= 183) tail.push('');
   if (version >= 184) tail.push(0);

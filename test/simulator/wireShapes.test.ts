@@ -172,6 +172,30 @@ it('an open order looks as a gateway at 173 sends it', async () => {
   expect(status).toEqual(['3', '5', 'PreSubmitted', '0', '100', '0', order[25], '0', '0', '100', '', '0']);
 });
 
+it.each([
+  '1.7976931348623157e+308',
+  '1.7976931348623157E+308',
+  '2147483647',
+  UNSET,
+])('numbers that a client leaves out as %s come back as a gateway spells them', async (unset) => {
+  client.send(...stockOrder(5, 173, { type: 'MKT', limit: '', unset }));
+  expect(await client.message(([id]) => id === '5')).toEqual(filledIn(OPEN_ORDER, 136));
+  client.send(...stockOrder(6, 173, { unset }));
+  client.send(4, 1, 6, '');
+  await client.message(([id, , order, code]) => id === '4' && order === '6' && code === '202');
+  client.send(99, 0);
+  await client.message(([id]) => id === '102');
+  const cancelled = client.all(101).find((fields) => fields.at(-6) === 'Cancelled by Trader');
+  expect(cancelled?.slice(-5)).toEqual(['', '100', '0.02', '', '']);
+});
+
+it.each(['Infinite', 'Infinity'])('a pegged offset of %s is told as Infinity', async (offset) => {
+  const order = stockOrder(5, 173, { type: 'PEG BEST', limit: '' });
+  client.send(...order, 200, offset, '1e-2', '.5');
+  const open = await client.message(([id]) => id === '5');
+  expect(open.slice(-5)).toEqual(['', '200', 'Infinity', '0.01', '0.5']);
+});
+
 it('a completed order looks as a gateway at 173 sends it', async () => {
   client.send(...stockOrder(5, 173, { quantity: 1, limit: 100 }));
   await client.message(([id]) => id === '3');
@@ -182,6 +206,14 @@ it('a completed order looks as a gateway at 173 sends it', async () => {
   client.send(99, 0);
   await client.message(([id]) => id === '102');
   expect(client.all(101)).toEqual([filledIn(COMPLETED_ORDER, 101)]);
+});
+
+it('a backslash in a text that an error repeats survives the unescaping of clients', async () => {
+  client.send(6, 2, 1, 'DU\\x');
+  const [, , , , text = ''] = await client.message(([id, , , code]) => id === '4' && code === '321');
+  expect(text).not.toContain('\\x');
+  const unescaped = text.replace(/\\u([0-9a-f]{4})/g, (_, code) => String.fromCharCode(parseInt(code, 16)));
+  expect(unescaped).toContain("'DU\\x'");
 });
 
 it('the first words of a session come in the order of a gateway', async () => {

@@ -4,14 +4,9 @@ export const UNSET_INT = 2147483647;
 export const UNSET_DOUBLE = '1.7976931348623157E308';
 export const UNSET_LONG = '9223372036854775807';
 
-const UNSET_TEXTS = new Set([
-  '2147483647',
-  UNSET_DOUBLE,
-  '1.7976931348623157e+308',
-  '1.7976931348623157E+308',
-  UNSET_LONG,
-  '-9223372036854775808',
-]);
+const BACKSLASH = 0x5c;
+
+const UNSET_TEXTS = new Set(['2147483647', UNSET_DOUBLE, UNSET_LONG, '-9223372036854775808']);
 
 /** A field that is missing or cannot be what the message says it is. */
 export class FieldError extends Error {
@@ -104,28 +99,33 @@ export class FieldReader {
   }
 }
 
-/** null for empty and unset, Infinity for `Infinite`; throws FieldError for what is no number. */
+/** null for empty and unset in any spelling, Infinity for `Infinite` and `Infinity`; throws FieldError for what is no number. */
 export function parseNumber(name: string, text: string): number | null {
   if (text === '' || UNSET_TEXTS.has(text)) return null;
   if (text === 'Infinite') return Number.POSITIVE_INFINITY;
   const value = Number(text);
   if (Number.isNaN(value) || text.trim() === '') throw new FieldError(name, `"${text}" is not a number`);
-  return value;
+  return value === Number.MAX_VALUE ? null : value;
 }
 
-/** A decimal as TWS writes doubles: `100.0`, `0.01`; null is the unset double. */
+/** A decimal as TWS writes doubles: `100.0`, `0.01`, `1.0E-8`; null is the unset double. */
 export function double(value: number | null): string {
   if (value === null) return UNSET_DOUBLE;
-  if (value === Number.POSITIVE_INFINITY) return 'Infinite';
-  return Number.isInteger(value) && Math.abs(value) < 1e15 ? `${value}.0` : String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return `${value}.0`;
+  const [digits = '', exponent] = String(value).split('e');
+  if (exponent === undefined) return digits;
+  return `${digits.includes('.') ? digits : `${digits}.0`}E${exponent.replace('+', '')}`;
 }
 
-/** Non-ASCII characters as `\uXXXX`, which is how TWS sends names and error texts. */
+/**
+ * Non-ASCII characters as `\uXXXX`, which is how TWS sends names and error texts; clients
+ * undo it, so a backslash is escaped too.
+ */
 export function ascii(text: string): string {
   let escaped = '';
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
-    escaped += code < 128 ? text[index] : `\\u${code.toString(16).padStart(4, '0')}`;
+    escaped += code < 128 && code !== BACKSLASH ? text[index] : `\\u${code.toString(16).padStart(4, '0')}`;
   }
   return escaped;
 }

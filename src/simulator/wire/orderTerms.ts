@@ -1,5 +1,5 @@
 import type { BookOrder, Contract, OrderCondition } from '../model.ts';
-import { double, UNSET_DOUBLE, UNSET_INT } from './fields.ts';
+import { double, parseNumber, UNSET_INT } from './fields.ts';
 import type { Field } from './frames.ts';
 import { isPegBench } from './placeOrder.ts';
 
@@ -64,12 +64,28 @@ export class OrderTerms {
     this.#version = version;
   }
 
-  field(name: string, otherwise: Field = ''): Field {
+  /** A text as the client sent it. */
+  text(name: string, otherwise = ''): string {
     return this.order.request.fields[name] ?? otherwise;
   }
 
-  double(name: string): Field {
-    return this.order.request.fields[name] ?? UNSET_DOUBLE;
+  /** A whole number; what is unset is as absent as what is empty. */
+  int(name: string, otherwise: Field = ''): Field {
+    return this.#number(name) ?? otherwise;
+  }
+
+  /** A price or another broken number, in TWS's spelling whatever the client's was. */
+  double(name: string, otherwise: Field = ''): Field {
+    const value = this.#number(name);
+    return value === null || value === otherwise ? otherwise : double(value);
+  }
+
+  flag(name: string): Field {
+    return ['1', 'true'].includes(this.text(name));
+  }
+
+  #number(name: string): number | null {
+    return parseNumber(name, this.text(name));
   }
 
   main(quantity: number): Field[] {
@@ -84,60 +100,60 @@ export class OrderTerms {
       request.tif === '' ? 'DAY' : request.tif,
       request.ocaGroup,
       request.account,
-      this.field('openClose'),
-      this.field('origin', 0),
+      this.text('openClose'),
+      this.int('origin', 0),
       request.orderRef,
     ];
   }
 
   advisor(): Field[] {
-    const profile = this.#version < 177 ? [this.field('faProfile')] : [];
+    const profile = this.#version < 177 ? [this.text('faProfile')] : [];
     return [
-      this.field('faGroup'),
-      this.field('faMethod'),
-      this.field('faPercentage'),
+      this.text('faGroup'),
+      this.text('faMethod'),
+      this.text('faPercentage'),
       ...profile,
-      this.field('modelCode'),
+      this.text('modelCode'),
       this.order.request.goodTillDate,
-      this.field('rule80A'),
+      this.text('rule80A'),
       optional(this.order.request.percentOffset),
-      this.field('settlingFirm'),
-      this.field('shortSaleSlot', 0),
-      this.field('designatedLocation'),
-      this.field('exemptCode', -1),
+      this.text('settlingFirm'),
+      this.int('shortSaleSlot', 0),
+      this.text('designatedLocation'),
+      this.int('exemptCode', -1),
     ];
   }
 
   ranges(): Field[] {
     return [
-      this.field('startingPrice'),
-      this.field('stockRefPrice'),
-      this.field('delta'),
-      this.field('stockRangeLower'),
-      this.field('stockRangeUpper'),
+      this.double('startingPrice'),
+      this.double('stockRefPrice'),
+      this.double('delta'),
+      this.double('stockRangeLower'),
+      this.double('stockRangeUpper'),
       this.order.request.displaySize || UNSET_INT,
     ];
   }
 
   volatility(isOpen: boolean): Field[] {
     const owner: Field[] = [
-      this.field('deltaNeutralSettlingFirm'),
-      this.field('deltaNeutralClearingAccount'),
-      this.field('deltaNeutralClearingIntent'),
-      this.field('deltaNeutralOpenClose', '?'),
+      this.text('deltaNeutralSettlingFirm'),
+      this.text('deltaNeutralClearingAccount'),
+      this.text('deltaNeutralClearingIntent'),
+      this.text('deltaNeutralOpenClose', '?'),
     ];
     return [
-      this.field('volatility'),
-      this.field('volatilityType', 0),
-      this.field('deltaNeutralOrderType', 'None'),
-      this.field('deltaNeutralAuxPrice'),
-      this.field('deltaNeutralConId', 0),
+      this.double('volatility'),
+      this.int('volatilityType', 0),
+      this.text('deltaNeutralOrderType', 'None'),
+      this.double('deltaNeutralAuxPrice'),
+      this.int('deltaNeutralConId', 0),
       ...(isOpen ? owner : []),
-      this.field('deltaNeutralShortSale', 0),
-      this.field('deltaNeutralShortSaleSlot', 0),
-      this.field('deltaNeutralDesignatedLocation'),
-      this.field('continuousUpdate', 0),
-      this.field('referencePriceType', 0),
+      this.flag('deltaNeutralShortSale'),
+      this.int('deltaNeutralShortSaleSlot', 0),
+      this.text('deltaNeutralDesignatedLocation'),
+      this.int('continuousUpdate', 0),
+      this.int('referencePriceType', 0),
     ];
   }
 
@@ -154,10 +170,10 @@ export class OrderTerms {
       leg.ratio,
       leg.action,
       leg.exchange,
-      this.field(`comboLegs.${index}.openClose`, 0),
-      this.field(`comboLegs.${index}.shortSaleSlot`, 0),
-      this.field(`comboLegs.${index}.designatedLocation`),
-      this.field(`comboLegs.${index}.exemptCode`, -1),
+      this.int(`comboLegs.${index}.openClose`, 0),
+      this.int(`comboLegs.${index}.shortSaleSlot`, 0),
+      this.text(`comboLegs.${index}.designatedLocation`),
+      this.int(`comboLegs.${index}.exemptCode`, -1),
     ]);
     const description = comboLegs
       .map((leg) => `${leg.conId}|${leg.action === 'BUY' ? leg.ratio : -leg.ratio}`)
@@ -174,41 +190,41 @@ export class OrderTerms {
   }
 
   scale(): Field[] {
-    const increment = this.field('scalePriceIncrement');
-    const isScaled = Number(increment) > 0 && increment !== UNSET_DOUBLE;
+    const increment = this.double('scalePriceIncrement');
+    const isScaled = Number(increment) > 0;
     const details: Field[] = [
-      this.field('scalePriceAdjustValue'),
-      this.field('scalePriceAdjustInterval', UNSET_INT),
-      this.field('scaleProfitOffset'),
-      this.field('scaleAutoReset', 0),
-      this.field('scaleInitPosition', UNSET_INT),
-      this.field('scaleInitFillQty', UNSET_INT),
-      this.field('scaleRandomPercent', 0),
+      this.double('scalePriceAdjustValue'),
+      this.int('scalePriceAdjustInterval', UNSET_INT),
+      this.double('scaleProfitOffset'),
+      this.flag('scaleAutoReset'),
+      this.int('scaleInitPosition', UNSET_INT),
+      this.int('scaleInitFillQty', UNSET_INT),
+      this.flag('scaleRandomPercent'),
     ];
     return [
-      this.field('scaleInitLevelSize', UNSET_INT),
-      this.field('scaleSubsLevelSize', UNSET_INT),
+      this.int('scaleInitLevelSize', UNSET_INT),
+      this.int('scaleSubsLevelSize', UNSET_INT),
       isScaled ? increment : '',
       ...(isScaled ? details : []),
     ];
   }
 
   hedge(): Field[] {
-    const type = this.field('hedgeType');
-    return type === '' ? [''] : [type, this.field('hedgeParam')];
+    const type = this.text('hedgeType');
+    return type === '' ? [''] : [type, this.text('hedgeParam')];
   }
 
   clearing(): Field[] {
-    return [this.field('clearingAccount'), this.field('clearingIntent', 'IB'), this.field('notHeld', 0)];
+    return [this.text('clearingAccount'), this.text('clearingIntent', 'IB'), this.flag('notHeld')];
   }
 
   neutralContract(): Field[] {
-    if (this.field('deltaNeutralContract', '0') !== '1') return [0];
+    if (this.text('deltaNeutralContract', '0') !== '1') return [0];
     return [
       1,
-      this.field('deltaNeutralContract.conId', 0),
-      this.field('deltaNeutralContract.delta', 0),
-      this.field('deltaNeutralContract.price', 0),
+      this.int('deltaNeutralContract.conId', 0),
+      this.double('deltaNeutralContract.delta', 0),
+      this.double('deltaNeutralContract.price', 0),
     ];
   }
 
@@ -222,11 +238,11 @@ export class OrderTerms {
   benchmark(): Field[] {
     if (!isPegBench(this.order.request.orderType)) return [];
     return [
-      this.field('referenceContractId', 0),
-      this.field('isPeggedChangeAmountDecrease', 0),
-      this.field('peggedChangeAmount', 0),
-      this.field('referenceChangeAmount', 0),
-      this.field('referenceExchangeId'),
+      this.int('referenceContractId', 0),
+      this.flag('isPeggedChangeAmountDecrease'),
+      this.double('peggedChangeAmount', 0),
+      this.double('referenceChangeAmount', 0),
+      this.text('referenceExchangeId'),
     ];
   }
 
@@ -237,7 +253,7 @@ export class OrderTerms {
   }
 
   randomized(): Field[] {
-    return [this.field('randomizeSize', 0), this.field('randomizePrice', 0)];
+    return [this.flag('randomizeSize'), this.flag('randomizePrice')];
   }
 
   /** The stop as TWS shows it: a trailing order's own, a stop order's price, one above the price of a simple limit. */
@@ -253,18 +269,18 @@ export class OrderTerms {
 
   pegs(): Field[] {
     return [
-      this.field('minTradeQty'),
-      this.field('minCompeteSize', 100),
-      this.field('competeAgainstBestOffset', 0.02),
-      this.field('midOffsetAtWhole'),
-      this.field('midOffsetAtHalf'),
+      this.int('minTradeQty'),
+      this.int('minCompeteSize', 100),
+      this.double('competeAgainstBestOffset', 0.02),
+      this.double('midOffsetAtWhole'),
+      this.double('midOffsetAtHalf'),
     ];
   }
 
   customer(): Field[] {
     const fields: Field[] = [];
-    if (this.#version >= 183) fields.push(this.field('customerAccount'));
-    if (this.#version >= 184) fields.push(this.field('professionalCustomer', 0));
+    if (this.#version >= 183) fields.push(this.text('customerAccount'));
+    if (this.#version >= 184) fields.push(this.flag('professionalCustomer'));
     return fields;
   }
 }
