@@ -311,7 +311,7 @@ export interface DepthRow {
 }
 
 export interface Bar {
-  /** start of the bar, ms since the epoch */
+  /** ms since the epoch: start of the bar, or midnight of its last trading day when it spans days */
   readonly time: number;
   readonly open: number;
   readonly high: number;
@@ -322,15 +322,21 @@ export interface Bar {
   readonly count: number;
 }
 
-export interface BarRequest {
+/** A stretch of the past. */
+export interface PeriodRequest {
   readonly conId: number;
   /** ms since the epoch */
   readonly end: number;
   readonly durationSeconds: number;
+  /** the duration as a count of sessions, when it was given in days */
+  readonly tradingDays?: number;
+  readonly useRth: boolean;
+}
+
+export interface BarRequest extends PeriodRequest {
   readonly barSeconds: number;
   /** TRADES MIDPOINT BID ASK BID_ASK ADJUSTED_LAST ... */
   readonly whatToShow: string;
-  readonly useRth: boolean;
 }
 
 export interface ExecutionFilter {
@@ -413,6 +419,8 @@ export interface Exchange {
   subscribeDepth(conId: number, rows: number, listener: (row: DepthRow) => void): () => void;
   /** Ascending, from the same seeded process that makes the ticks; the last bar may be forming when end is now. */
   bars(request: BarRequest): readonly Bar[];
+  /** The sessions of a past period, ascending, as ms since the epoch. */
+  sessions(request: PeriodRequest): readonly { readonly open: number; readonly close: number }[];
   /** The earliest bar, ms since the epoch; null when there is no such data. */
   headTimestamp(conId: number, whatToShow: string): number | null;
   histogram(

@@ -306,6 +306,10 @@ export class TinyExchange implements Exchange {
       count: 10,
     }));
   };
+  sessions: Exchange['sessions'] = ({ end }) => {
+    const open = end - (end % 86_400_000) - 86_400_000 + 52_200_000;
+    return [{ open, close: open + 23_400_000 }];
+  };
   headTimestamp = () => Date.UTC(1980, 11, 12, 14, 30);
   histogram = () => [{ price: 201.9, size: 100 }];
   historicalPrints: Exchange['historicalPrints'] = (_conId, startMs, endMs, count) =>

@@ -1,4 +1,6 @@
 /** Trading sessions: when a contract trades, when it opens and closes next, and the text of it in contract details. */
+import type { Holidays } from './holidays.ts';
+import { holidays } from './holidays.ts';
 import { atLocal, dayMs, dayText, localDay, weekday } from './zones.ts';
 
 export type CalendarName = 'alwaysOpen' | 'regular';
@@ -9,20 +11,8 @@ export interface SessionRule {
   readonly regular: readonly [number, number];
   readonly extended: readonly [number, number];
   readonly days: 'weekdays' | 'all';
-  readonly holidays: ReadonlySet<string>;
+  readonly isHoliday: Holidays;
 }
-
-const usHolidays = new Set(
-  (
-    '20260101 20260119 20260216 20260403 20260525 20260619 20260703 20260907 20261126 20261225 ' +
-    '20270101 20270118 20270215 20270326 20270531 20270618 20270705 20270906 20271125 20271224 ' +
-    '20280117 20280221 20280414 20280529 20280619 20280704 20280904 20281123 20281225'
-  ).split(' '),
-);
-const euHolidays = new Set(
-  '20260101 20260403 20260406 20260501 20261225 20270101 20270326 20270329 20280414 20280417'.split(' '),
-);
-const none: ReadonlySet<string> = new Set();
 
 export const sessions = {
   usStock: {
@@ -30,37 +20,53 @@ export const sessions = {
     regular: [570, 960],
     extended: [240, 1200],
     days: 'weekdays',
-    holidays: usHolidays,
+    isHoliday: holidays.us,
   },
   usOption: {
     zone: 'US/Eastern',
     regular: [570, 960],
     extended: [570, 960],
     days: 'weekdays',
-    holidays: usHolidays,
+    isHoliday: holidays.us,
   },
   future: {
     zone: 'US/Central',
     regular: [510, 960],
     extended: [-420, 960],
     days: 'weekdays',
-    holidays: none,
+    isHoliday: holidays.none,
   },
   forex: {
     zone: 'US/Eastern',
     regular: [-405, 1020],
     extended: [-405, 1020],
     days: 'weekdays',
-    holidays: none,
+    isHoliday: holidays.none,
   },
-  crypto: { zone: 'US/Eastern', regular: [0, 1440], extended: [0, 1440], days: 'all', holidays: none },
-  xetra: { zone: 'MET', regular: [540, 1050], extended: [540, 1050], days: 'weekdays', holidays: euHolidays },
+  crypto: {
+    zone: 'US/Eastern',
+    regular: [0, 1440],
+    extended: [0, 1440],
+    days: 'all',
+    isHoliday: holidays.none,
+  },
+  xetra: {
+    zone: 'MET',
+    regular: [540, 1050],
+    extended: [540, 1050],
+    days: 'weekdays',
+    isHoliday: holidays.xetra,
+  },
 } as const satisfies Record<string, SessionRule>;
 
 export type SessionPhase = 'regular' | 'extended' | 'closed';
 export interface Span {
   readonly open: number;
   readonly close: number;
+}
+export interface Session extends Span {
+  /** the local trading day, counted from 1970-01-01 */
+  readonly day: number;
 }
 
 /** One calendar for a whole exchange; `alwaysOpen` never closes, but keeps the hours of the auctions. */
@@ -91,7 +97,7 @@ export class Calendar {
   private computeSpan(rule: SessionRule, day: number, outsideRth: boolean): Span | null {
     if (rule.days === 'weekdays') {
       const name = weekday(day);
-      if (name === 0 || name === 6 || rule.holidays.has(dayText(day))) return null;
+      if (name === 0 || name === 6 || rule.isHoliday(day)) return null;
     }
     const [open, close] = outsideRth ? rule.extended : rule.regular;
     return { open: atLocal(rule.zone, day, open), close: atLocal(rule.zone, day, close) };
@@ -162,6 +168,36 @@ export class Calendar {
       if (span !== null && time >= span.open && time < span.close) return span;
     }
     return null;
+  }
+
+  /** The session of a trading day; where nothing closes it goes from midnight to midnight. */
+  sessionOf(rule: SessionRule, day: number, useRth: boolean): Session | null {
+    const span =
+      this.name === 'alwaysOpen'
+        ? { open: atLocal(rule.zone, day, 0), close: atLocal(rule.zone, day + 1, 0) }
+        : this.span(rule, day, !useRth);
+    return span === null ? null : { ...span, day };
+  }
+
+  /** The sessions that open from `from` on and before `end`, ascending. */
+  *sessionsBetween(rule: SessionRule, from: number, end: number, useRth: boolean): Generator<Session> {
+    const last = localDay(rule.zone, end) + 1;
+    for (let day = localDay(rule.zone, from); day <= last; day++) {
+      const session = this.sessionOf(rule, day, useRth);
+      if (session !== null && session.open >= from && session.open < end) yield session;
+    }
+  }
+
+  /** The last `count` sessions that opened before `end`, ascending. */
+  lastSessions(rule: SessionRule, end: number, useRth: boolean, count: number): Session[] {
+    const found: Session[] = [];
+    const first = localDay(rule.zone, end) + 1;
+    const farthest = first - 2 * count - 15;
+    for (let day = first; day > farthest && found.length < count; day--) {
+      const session = this.sessionOf(rule, day, useRth);
+      if (session !== null && session.open < end) found.push(session);
+    }
+    return found.reverse();
   }
 
   /** Start of the statistics of the day (open, high, low, volume) that contains `time`. */

@@ -196,6 +196,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     subscribeDepth: (conId, rows, listener) =>
       known(conId, (instrument) => market.subscribeDepth(instrument, rows, listener), nothing),
     bars: (request) => known(request.conId, (instrument) => history.bars(instrument, request), []),
+    sessions: (request) => known(request.conId, (instrument) => history.sessions(instrument, request), []),
     headTimestamp: (conId, what) => known(conId, (instrument) => history.head(instrument, what), null),
     histogram: (conId, periodSeconds) =>
       known(conId, (instrument) => history.histogram(instrument, periodSeconds), []),

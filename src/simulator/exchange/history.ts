@@ -1,6 +1,6 @@
 /** The past of a contract, read from the same function as its live quote. */
-import type { Bar, BarRequest, Print } from '../model.ts';
-import type { Span } from './calendar.ts';
+import type { Bar, BarRequest, PeriodRequest, Print } from '../model.ts';
+import type { Session, Span } from './calendar.ts';
 import type { Instrument } from './instruments.ts';
 import { clean } from './instruments.ts';
 import type { Prices, RawQuote } from './prices.ts';
@@ -11,6 +11,11 @@ const printsMax = 1000;
 const yearMs = 365 * dayMs;
 /** stocks begin here */
 const oldest = Date.UTC(2004, 0, 2, 14, 30);
+
+interface DatedSpan extends Span {
+  /** what dates the bar, when it is not its start */
+  readonly time?: number;
+}
 
 type View = (quote: RawQuote) => number;
 
@@ -69,68 +74,104 @@ export class History {
     const views = viewsOf(request.whatToShow);
     const head = this.head(instrument, request.whatToShow);
     if (views === null || head === null || !(request.barSeconds > 0)) return [];
-    const end = Math.min(request.end, this.now(), instrument.expiresAt ?? Number.POSITIVE_INFINITY);
-    const first = Math.max(head, request.end - request.durationSeconds * 1000);
+    const end = this.endOf(instrument, request);
+    const first = Math.max(head, this.firstMoment(instrument, request, end));
     const isTrades = ['TRADES', 'ADJUSTED_LAST', 'AGGTRADES'].includes(request.whatToShow);
+    const barMs = request.barSeconds * 1000;
     const bars: Bar[] = [];
-    for (const span of this.spans(instrument, request, first, end)) {
-      const bar = this.bar(instrument, span, views, isTrades, request.barSeconds * 1000);
-      bars.push(bar);
+    const spans =
+      barMs < dayMs
+        ? this.spans(instrument, request, first, end)
+        : this.daySpans(instrument, request, first, end);
+    for (const span of spans) {
+      const bar = this.bar(instrument, span, views, isTrades, barMs);
+      bars.push(span.time === undefined ? bar : { ...bar, time: span.time });
       if (bars.length > barsMax) break;
     }
     return bars;
   }
 
-  /** The bars' times, ascending: aligned to the clock within a day, to days, Mondays and first days of months above. */
-  private *spans(instrument: Instrument, request: BarRequest, first: number, end: number): Generator<Span> {
+  /** The sessions of a past period, ascending: those of a count of trading days, or those that open within it. */
+  sessions(instrument: Instrument, request: PeriodRequest): readonly Session[] {
+    const { calendar } = this.prices;
+    const { session } = instrument;
+    const { tradingDays, useRth } = request;
+    const head = this.head(instrument, 'SCHEDULE') ?? Number.POSITIVE_INFINITY;
+    const end = this.endOf(instrument, request);
+    const from = Math.max(head, request.end - request.durationSeconds * 1000);
+    if (tradingDays === undefined) return [...calendar.sessionsBetween(session, from, end, useRth)];
+    return calendar.lastSessions(session, end, useRth, tradingDays).filter(({ open }) => open >= head);
+  }
+
+  private endOf(instrument: Instrument, request: PeriodRequest): number {
+    return Math.min(request.end, this.now(), instrument.expiresAt ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Where a period begins: a count of days is one of sessions, except where the market never closes. */
+  private firstMoment(instrument: Instrument, request: BarRequest, end: number): number {
+    const { calendar } = this.prices;
+    const { session } = instrument;
+    const { tradingDays, useRth } = request;
+    if (tradingDays !== undefined && calendar.name !== 'alwaysOpen') {
+      const [first] = calendar.lastSessions(session, end, useRth, tradingDays);
+      if (first !== undefined)
+        return request.barSeconds * 1000 < dayMs ? first.open : atLocal(session.zone, first.day, 0);
+    }
+    return request.end - request.durationSeconds * 1000;
+  }
+
+  /** The times of bars within a day, ascending, aligned to the clock. */
+  private *spans(
+    instrument: Instrument,
+    request: BarRequest,
+    first: number,
+    end: number,
+  ): Generator<DatedSpan> {
     const { calendar } = this.prices;
     const { session } = instrument;
     const barMs = request.barSeconds * 1000;
     const longest = first < end - barsMax * barMs ? end - barsMax * barMs : first;
-    if (barMs < dayMs) {
-      let cursor = Math.ceil(longest / barMs) * barMs;
-      while (cursor < end) {
-        const span = calendar.spanAt(session, cursor, request.useRth);
-        if (span === null) {
-          cursor = calendar.nextOpen(session, cursor, !request.useRth);
-          continue;
-        }
-        const slotEnd = (Math.floor(cursor / barMs) + 1) * barMs;
-        const close = Math.min(slotEnd, span.close, end);
-        yield { open: cursor, close };
-        cursor = close;
+    let cursor = Math.ceil(longest / barMs) * barMs;
+    while (cursor < end) {
+      const span = calendar.spanAt(session, cursor, request.useRth);
+      if (span === null) {
+        cursor = calendar.nextOpen(session, cursor, !request.useRth);
+        continue;
       }
-      return;
-    }
-    const days = Math.max(1, Math.round(barMs / dayMs));
-    let day = localDay(session.zone, longest);
-    if (days === 7) day -= (weekday(day) + 6) % 7;
-    else if (days >= 28) day = firstOfMonth(day, 0);
-    else if (atLocal(session.zone, day, 0) < longest) day += 1;
-    for (let open = atLocal(session.zone, day, 0); open < end; open = atLocal(session.zone, day, 0)) {
-      day = days >= 28 ? firstOfMonth(day, 1) : day + days;
-      const close = Math.min(atLocal(session.zone, day, 0), end);
-      const span = this.tradedWithin(instrument, open, close, request.useRth);
-      if (span !== null) yield span;
+      const slotEnd = (Math.floor(cursor / barMs) + 1) * barMs;
+      const close = Math.min(slotEnd, span.close, end);
+      yield { open: cursor, close };
+      cursor = close;
     }
   }
 
-  /** The open part of a stretch of days, or null when nothing traded. */
-  private tradedWithin(instrument: Instrument, from: number, to: number, useRth: boolean): Span | null {
+  /** The times of daily, weekly and monthly bars, ascending, each dated by the last trading day that it has. */
+  private *daySpans(
+    instrument: Instrument,
+    request: BarRequest,
+    first: number,
+    end: number,
+  ): Generator<DatedSpan> {
     const { calendar } = this.prices;
-    if (calendar.name === 'alwaysOpen') return { open: from, close: to };
-    const open =
-      calendar.spanAt(instrument.session, from, useRth) === null
-        ? calendar.nextOpen(instrument.session, from, !useRth)
-        : from;
-    if (open >= to) return null;
-    let close = open;
-    for (let next = open; next < to; ) {
-      const edge = calendar.nextClose(instrument.session, next, !useRth);
-      close = Math.min(edge, to);
-      next = calendar.nextOpen(instrument.session, edge, !useRth);
+    const { session } = instrument;
+    const days = Math.round((request.barSeconds * 1000) / dayMs);
+    let day = localDay(session.zone, first);
+    if (days >= 28) day = firstOfMonth(day);
+    else if (days >= 7) day = mondayOf(day);
+    else if (atLocal(session.zone, day, 0) < first) day += 1;
+    const groupOf = (at: number): number => (days >= 28 ? firstOfMonth(at) : days >= 7 ? mondayOf(at) : at);
+    const last = localDay(session.zone, end) + 1;
+    let group: { readonly key: number; readonly span: DatedSpan } | null = null;
+    for (; day <= last; day++) {
+      const found = calendar.sessionOf(session, day, request.useRth);
+      if (found === null || found.open >= end) continue;
+      const key = groupOf(day);
+      if (group !== null && group.key !== key) yield group.span;
+      const open: number = group?.key === key ? group.span.open : found.open;
+      const close = Math.min(found.close, end);
+      group = { key, span: { open, close, time: atLocal(session.zone, day, 0) } };
     }
-    return { open, close };
+    if (group !== null) yield group.span;
   }
 
   private bar(
@@ -242,10 +283,14 @@ export class History {
   }
 }
 
-/** The first local day of the month that is `later` months after that of `day`. */
-function firstOfMonth(day: number, later: number): number {
+/** The first day of the month of a local day. */
+function firstOfMonth(day: number): number {
   const date = new Date(day * dayMs);
-  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + later, 1) / dayMs;
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1) / dayMs;
+}
+
+function mondayOf(day: number): number {
+  return day - ((weekday(day) + 6) % 7);
 }
 
 function hasSeries(instrument: Instrument, what: string): boolean {

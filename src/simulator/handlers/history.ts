@@ -1,5 +1,14 @@
-import type { Bar, ContractDetails } from '../model.ts';
-import { BAR_SECONDS, dateTime, parseDateTime, parseDuration, parsePeriod, wallTime } from '../wire/dates.ts';
+import type { Bar, ContractDetails, PeriodRequest } from '../model.ts';
+import {
+  BAR_SECONDS,
+  dateTime,
+  daysOf,
+  durationFault,
+  parseDateTime,
+  parseDuration,
+  parsePeriod,
+  wallTime,
+} from '../wire/dates.ts';
 import type { Field } from '../wire/frames.ts';
 import { OUT } from '../wire/names.ts';
 import type { RequestOf } from '../wire/requests.ts';
@@ -90,6 +99,11 @@ export class History {
       );
       return;
     }
+    const tooLong = durationFault(request.duration);
+    if (tooLong !== null) {
+      link.error(reqId, 321, invalid(tooLong));
+      return;
+    }
     if (!SHOWS.has(whatToShow)) {
       link.error(
         reqId,
@@ -109,6 +123,10 @@ export class History {
     }
     if (request.keepUpToDate && request.endDateTime !== '') {
       link.error(reqId, 321, invalid('End time must be empty when the data are kept up to date'));
+      return;
+    }
+    if (whatToShow === 'ADJUSTED_LAST' && request.endDateTime !== '') {
+      link.error(reqId, 321, invalid('End Date not supported with adjusted last'));
       return;
     }
     if (!link.isServed('history', details.contract)) return;
@@ -131,19 +149,14 @@ export class History {
       link.error(reqId, 162, hmds(`No market data permissions for ${exchange} ${symbol}`));
       return;
     }
+    const tradingDays = daysOf(request.duration);
+    const query = { conId: details.contract.conId, end, durationSeconds, useRth: request.useRth };
+    const period = tradingDays === null ? query : { ...query, tradingDays };
     if (whatToShow === 'SCHEDULE') {
-      this.#schedule(request, details);
+      this.#schedule(reqId, details, period);
       return;
     }
-    const query = {
-      conId: details.contract.conId,
-      end,
-      durationSeconds,
-      barSeconds,
-      whatToShow,
-      useRth: request.useRth,
-    };
-    const bars = link.exchange.bars(query);
+    const bars = link.exchange.bars({ ...period, barSeconds, whatToShow });
     if (bars.length === 0 && !request.keepUpToDate) {
       const { symbol, exchange } = details.contract;
       link.error(reqId, 162, hmds(`HMDS query returned no data: ${symbol}@${exchange} ${whatToShow}`));
@@ -157,11 +170,17 @@ export class History {
       bars.length,
     ];
     for (const bar of bars) {
-      fields.push(this.#date(bar, barSeconds, request.formatDate), bar.open, bar.high, bar.low, bar.close);
+      fields.push(
+        this.#date(bar, details, barSeconds, request.formatDate),
+        bar.open,
+        bar.high,
+        bar.low,
+        bar.close,
+      );
       fields.push(bar.volume, bar.wap, bar.count);
     }
     link.send(fields);
-    if (request.keepUpToDate) this.#keepUp(request, details, { ...query, barSeconds });
+    if (request.keepUpToDate) this.#keepUp(request, details, { ...query, barSeconds, whatToShow });
   }
 
   cancel(reqId: number): void {
@@ -266,9 +285,9 @@ export class History {
     );
   }
 
-  #date(bar: Bar, barSeconds: number, formatDate: number): Field {
+  #date(bar: Bar, details: ContractDetails, barSeconds: number, formatDate: number): Field {
     const { zone, version } = this.#link;
-    if (barSeconds >= DAY_SECONDS) return wallTime(bar.time, zone).date;
+    if (barSeconds >= DAY_SECONDS) return wallTime(bar.time, details.timeZoneId).date;
     return formatDate === 2 ? Math.floor(bar.time / 1000) : dateTime(bar.time, zone, version);
   }
 
@@ -288,7 +307,7 @@ export class History {
         end,
         durationSeconds: 2 * query.barSeconds + Math.ceil((end - sinceMs) / 1000),
       });
-      const from = sinceMs - query.barSeconds * 1000;
+      const from = sinceMs - Math.min(query.barSeconds, DAY_SECONDS) * 1000;
       sinceMs = end;
       for (const bar of recent) {
         if (bar.time <= from) continue;
@@ -296,7 +315,7 @@ export class History {
           OUT.historicalDataUpdate,
           request.reqId,
           bar.count,
-          this.#date(bar, query.barSeconds, request.formatDate),
+          this.#date(bar, details, query.barSeconds, request.formatDate),
           bar.open,
           bar.close,
           bar.high,
@@ -309,22 +328,23 @@ export class History {
     this.#streams.set(request.reqId, stop);
   }
 
-  #schedule(request: RequestOf<'reqHistoricalData'>, details: ContractDetails): void {
-    const sessions = details.liquidHours
-      .split(';')
-      .map((day) => /^(\d{8}):(\d{2})(\d{2})-(\d{8}):(\d{2})(\d{2})$/.exec(day))
-      .filter((match) => match !== null)
-      .map(([, from = '', fromHour, fromMinute, to = '', toHour, toMinute]) => ({
-        start: `${from}-${fromHour}:${fromMinute}:00`,
-        end: `${to}-${toHour}:${toMinute}:00`,
-        refDate: to,
-      }));
+  #schedule(reqId: number, details: ContractDetails, period: PeriodRequest): void {
+    const { timeZoneId } = details;
+    const edge = (ms: number): string => {
+      const { date, time } = wallTime(ms, timeZoneId);
+      return `${date}-${time}`;
+    };
+    const sessions = this.#link.exchange.sessions(period).map(({ open, close }) => ({
+      start: edge(open),
+      end: edge(close),
+      refDate: wallTime(close - 1, timeZoneId).date,
+    }));
     this.#link.send([
       OUT.historicalSchedule,
-      request.reqId,
+      reqId,
       sessions[0]?.start ?? '',
       sessions.at(-1)?.end ?? '',
-      details.timeZoneId,
+      timeZoneId,
       sessions.length,
       ...sessions.flatMap(({ start, end, refDate }): Field[] => [start, end, refDate]),
     ]);

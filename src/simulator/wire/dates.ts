@@ -129,6 +129,27 @@ export function parseDuration(text: string): number | null {
   return unit === undefined || count === 0 ? null : count * unit;
 }
 
+/** N of a duration of `N D`, which TWS counts in trading days; null for other durations. */
+export function daysOf(text: string): number | null {
+  const days = Number(/^(\d{1,9}) D$/.exec(text.trim())?.[1] ?? 0);
+  return days === 0 ? null : days;
+}
+
+const DURATION_MAX: Readonly<Record<string, { readonly count: number; readonly text: string }>> = {
+  S: { count: 86_400, text: '86400 seconds must be made in days' },
+  D: { count: 365, text: '365 days must be made in years' },
+  W: { count: 52, text: '52 weeks must be made in years' },
+  M: { count: 12, text: '12 months must be made in years' },
+};
+
+/** What TWS says about a duration that is too long for its unit; null when it is not. */
+export function durationFault(text: string): string | null {
+  const [count, unit = ''] = text.trim().split(' ');
+  const most = DURATION_MAX[unit];
+  if (most === undefined || Number(count) <= most.count) return null;
+  return `Historical data requests for durations longer than ${most.text}.`;
+}
+
 const PERIOD_SECONDS: Readonly<Record<string, number>> = {
   second: 1,
   minute: 60,
