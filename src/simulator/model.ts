@@ -253,6 +253,8 @@ export type ExchangeEvent =
       readonly type: 'orderError';
       readonly clientId: number;
       readonly orderId: number;
+      /** of the order in the book that the error is about; null when none entered it */
+      readonly permId: number | null;
       readonly code: number;
       readonly text: string;
     }
@@ -389,6 +391,8 @@ export interface Exchange {
 
   /** New order, or a modification when (clientId, orderId) is in the book. Errors are events, never throws. */
   place(request: OrderRequest): void;
+  /** New terms for an order of TWS itself, which its ids do not name. */
+  modify(permId: number, request: OrderRequest): void;
   cancel(clientId: number, orderId: number): void;
   cancelAll(): void;
   /** whatIf: answers with openOrder events only; nothing enters the book. `place` routes here when request.whatIf. */

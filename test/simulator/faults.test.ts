@@ -395,7 +395,7 @@ describe('time and chance', () => {
 describe('orders of TWS itself', () => {
   beforeEach(() => open());
 
-  it('are listed for all, and bound by client 0', async () => {
+  function manualOrder() {
     const apple = simulator.exchange.resolve({
       conId: 265598,
       symbol: '',
@@ -412,14 +412,18 @@ describe('orders of TWS itself', () => {
       comboLegs: [],
     });
     if (!('details' in apple)) throw new Error(apple.text);
-    const [zero, one] = [await start(0), await start(1)];
-    const manual = {
+    return {
       contract: apple.details.contract,
       action: 'BUY',
       totalQuantity: 5,
       orderType: 'LMT',
       lmtPrice: 1,
     };
+  }
+
+  it('are listed for all, and bound by client 0', async () => {
+    const [zero, one] = [await start(0), await start(1)];
+    const manual = manualOrder();
     simulator.exchange.script.external(manual);
     await one.answers(16, 1);
     expect(one.all(5)[0]?.[1]).toBe('0');
@@ -439,5 +443,29 @@ describe('orders of TWS itself', () => {
     await zero.answers(8, 1, 1);
     simulator.exchange.script.external(manual);
     await zero.until(() => zero.all(100).length === 2);
+  });
+
+  it('can be changed by client 0 once they are bound, and every error carries the bound id', async () => {
+    const zero = await start(0);
+    zero.send(15, 1, 1);
+    await zero.answers(8, 1, 1);
+    simulator.exchange.script.external(manualOrder());
+    const [, permId = '', , boundId = ''] = await zero.message(([id]) => id === '100');
+    const change = (limit: number) => zero.send(...stockOrder(Number(boundId), 193, { quantity: 5, limit }));
+    change(2);
+    const changed = await zero.message(
+      ([id, orderId, ...rest]) => id === '5' && orderId === boundId && rest[14] === '2.0',
+    );
+    expect(changed[25]).toBe(permId);
+    change(2.001);
+    await zero.message(([id, , orderId, code]) => id === '4' && orderId === boundId && code === '110');
+    zero.send(4, Number(boundId), '', '', 2147483647);
+    await zero.message(([id, , , code]) => id === '4' && code === '202');
+    const told = zero.all(4).filter(([, , id]) => id !== '-1');
+    expect(told.map(([, , id, code]) => [id, code])).toEqual([
+      [boundId, '110'],
+      [boundId, '202'],
+    ]);
+    expect(simulator.exchange.openOrders()).toEqual([]);
   });
 });

@@ -147,7 +147,7 @@ export class TinyExchange implements Exchange {
     const rejection = this.#rejections.shift();
     if (rejection !== undefined) {
       const { clientId, orderId } = request;
-      this.emit({ type: 'orderError', clientId, orderId, ...rejection });
+      this.emit({ type: 'orderError', clientId, orderId, permId: null, ...rejection });
       return;
     }
     const open = [...this.#book.values()].find(
@@ -183,6 +183,8 @@ export class TinyExchange implements Exchange {
     this.#change(order);
     if (request.orderType === 'MKT') this.fill(permId, request.totalQuantity, 201.94);
   }
+
+  modify = () => undefined;
 
   fill(permId: number, shares: number, price: number): void {
     const order = this.#book.get(permId);
@@ -232,7 +234,7 @@ export class TinyExchange implements Exchange {
     );
     if (order === undefined) {
       const text = `OrderId ${orderId} that needs to be cancelled is not found.`;
-      this.emit({ type: 'orderError', clientId, orderId, code: 10147, text });
+      this.emit({ type: 'orderError', clientId, orderId, permId: null, code: 10147, text });
       return;
     }
     this.#change({
@@ -241,7 +243,14 @@ export class TinyExchange implements Exchange {
       completedAt: this.clock.now(),
       completedStatus: 'Cancelled by Trader',
     });
-    this.emit({ type: 'orderError', clientId, orderId, code: 202, text: 'Order Canceled - reason:' });
+    this.emit({
+      type: 'orderError',
+      clientId,
+      orderId,
+      permId: null,
+      code: 202,
+      text: 'Order Canceled - reason:',
+    });
   }
 
   cancelAll(): void {

@@ -159,6 +159,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     marketRule,
 
     place: (request) => intake.place(request),
+    modify: (permId, request) => intake.modify(permId, request),
     cancel: (clientId, orderId) => intake.cancel(clientId, orderId),
     cancelAll: () => intake.cancelAll(),
     openOrders: () =>

@@ -52,6 +52,16 @@ export class Intake {
     this.enqueue(() => this.accept(request));
   }
 
+  /** Takes new terms for an order of TWS itself. */
+  modify(permId: number, request: OrderRequest): void {
+    this.enqueue(() => {
+      const order = this.floor.book.withPermId(permId);
+      if (order === null) return;
+      const { clientId, orderId } = order.request;
+      this.acceptChange(order, { ...request, clientId, orderId });
+    });
+  }
+
   cancel(clientId: number, orderId: number): void {
     this.enqueue(() => this.acceptCancel(clientId, orderId));
   }
@@ -67,9 +77,9 @@ export class Intake {
     this.rejection = times > 0 ? { code, text, left: times } : null;
   }
 
-  private refuse(request: OrderRequest, refusal: Refusal): void {
+  private refuse(request: OrderRequest, refusal: Refusal, permId: number | null = null): void {
     const { clientId, orderId } = request;
-    this.floor.emit({ type: 'orderError', clientId, orderId, ...refusal });
+    this.floor.emit({ type: 'orderError', clientId, orderId, permId, ...refusal });
   }
 
   private accept(request: OrderRequest): void {
@@ -213,18 +223,20 @@ export class Intake {
         order.status === 'Filled'
           ? { code: 104, text: 'Cannot modify a filled order.' }
           : { code: 103, text: 'Duplicate order id' },
+        order.permId,
       );
       return;
     }
     if (order.status === 'PendingCancel') {
-      this.refuse(request, {
-        code: 2102,
-        text: 'Unable to modify this order as it is still being processed.',
-      });
+      this.refuse(
+        request,
+        { code: 2102, text: 'Unable to modify this order as it is still being processed.' },
+        order.permId,
+      );
       return;
     }
     const fault = this.changeFault(order, request);
-    if (fault !== null) this.refuse(request, fault);
+    if (fault !== null) this.refuse(request, fault, order.permId);
     else this.venue.modify(order, { ...request, totalQuantity: this.quantityOf(request, order.instrument) });
   }
 
@@ -248,7 +260,7 @@ export class Intake {
   private acceptCancel(clientId: number, orderId: number): void {
     const order = this.floor.book.find(clientId, orderId);
     const refuse = (code: number, text: string) =>
-      this.floor.emit({ type: 'orderError', clientId, orderId, code, text });
+      this.floor.emit({ type: 'orderError', clientId, orderId, permId: order?.permId ?? null, code, text });
     if (order === null) refuse(10147, `OrderId ${orderId} that needs to be cancelled is not found.`);
     else if (!order.isOpen)
       refuse(

@@ -89,7 +89,7 @@ export function createScript(
         if (!order.isOpen) throw new RangeError(`the order ${permId} has ended`);
         const { clientId, orderId } = order.request;
         if (why.code !== undefined)
-          floor.emit({ type: 'orderError', clientId, orderId, code: why.code, text: why.text ?? '' });
+          floor.emit({ type: 'orderError', clientId, orderId, permId, code: why.code, text: why.text ?? '' });
         order.isHeld = true;
         order.status = 'Inactive';
         order.whyHeld = why.whyHeld ?? '';

@@ -94,7 +94,7 @@ export class Venue {
     order.warningText = `Warning: your order will not be placed at the exchange until ${messageTime(session.zone, opens)}`;
     const { clientId, orderId, action } = order.request;
     const text = `Order Message:\n${action} ${order.quantity} ${contract.symbol} ${contract.primaryExchange || contract.exchange}\n${order.warningText}`;
-    this.floor.emit({ type: 'orderError', clientId, orderId, code: 399, text });
+    this.floor.emit({ type: 'orderError', clientId, orderId, permId: order.permId, code: 399, text });
   }
 
   tell(order: WorkingOrder): void {
@@ -273,7 +273,8 @@ export class Venue {
     order.completedStatus = completedStatus;
     floor.book.close(order);
     this.unwatch(order);
-    const tellError = () => floor.emit({ type: 'orderError', clientId, orderId, code, text });
+    const { permId } = order;
+    const tellError = () => floor.emit({ type: 'orderError', clientId, orderId, permId, code, text });
     if (status === 'Inactive') {
       tellError();
       this.tell(order);

@@ -28,8 +28,8 @@ export class Orders {
   place(order: OrderRequest): void {
     const link = this.#link;
     const bound = this.#permIdOf(order.orderId);
-    if (bound !== undefined) {
-      link.error(order.orderId, 105, 'Order being modified does not match original order');
+    if (bound !== undefined && !order.whatIf) {
+      link.whenUpstream(() => link.exchange.modify(bound, order));
       return;
     }
     if (!order.whatIf) {
@@ -148,8 +148,11 @@ export class Orders {
       case 'commission':
         this.#link.send(commissionReport(event.report));
         return;
-      case 'orderError':
-        this.#link.error(event.orderId, event.code, event.text);
+      case 'orderError': {
+        const bound = event.permId === null ? undefined : this.#bound.get(event.permId);
+        const isHidden = event.clientId === 0 && event.orderId === 0 && bound === undefined;
+        if (!isHidden) this.#link.error(bound ?? event.orderId, event.code, event.text);
+      }
     }
   }
 
