@@ -108,7 +108,7 @@ export interface OrderRequest {
   readonly orderType: string;
   readonly lmtPrice: number | null;
   readonly auxPrice: number | null;
-  /** DAY GTC IOC FOK GTD OPG DTC; empty means DAY */
+  /** DAY GTC IOC FOK GTD OPG DTC AUC; empty means DAY */
   readonly tif: string;
   readonly ocaGroup: string;
   /** 1 cancel with block, 2 reduce with block, 3 reduce without block; 0 = 3 */

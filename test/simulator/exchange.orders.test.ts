@@ -252,13 +252,6 @@ const cases: readonly TypeCase[] = [
     before: 'Submitted',
     fill: 99.5,
   },
-  {
-    name: 'PEG BENCH like a limit',
-    terms: { orderType: 'PEG BENCH', lmtPrice: 99.5 },
-    later: [99.4, 99.42],
-    before: 'Submitted',
-    fill: 99.5,
-  },
 ];
 
 describe('order types that wait', () => {

@@ -80,6 +80,7 @@ export function limitNow(order: WorkingOrder, quote: QuoteSnapshot): number | nu
     case 'marketToLimit':
       return null;
     case 'limit':
+    case 'followed':
       return stated;
     case 'mid':
       return better(order.sign, passive((quote.bid + quote.ask) / 2), stated);

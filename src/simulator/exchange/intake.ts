@@ -8,7 +8,7 @@ import { money } from './ledger.ts';
 import { hasLoanValue } from './margin.ts';
 import { hash32 } from './random.ts';
 import type { Refusal } from './terms.ts';
-import { findFault, invalid } from './terms.ts';
+import { findFault, invalid, isCurrencyHedge } from './terms.ts';
 import type { Venue } from './venue.ts';
 import type { WorkingOrder } from './workingOrder.ts';
 import { kindOf, pictureOf } from './workingOrder.ts';
@@ -147,8 +147,18 @@ export class Intake {
   private parentFault(request: OrderRequest): Refusal | null {
     if (request.parentId === 0) return null;
     const parent = this.floor.book.find(request.clientId, request.parentId);
-    if (parent?.isOpen === true) return null;
+    if (parent?.isOpen === true) return this.hedgedCurrencyFault(request, parent);
     return { code: 135, text: `Can't find order with id =${request.parentId}` };
+  }
+
+  private hedgedCurrencyFault(request: OrderRequest, parent: WorkingOrder): Refusal | null {
+    if (!isCurrencyHedge(request)) return null;
+    const resolution = this.floor.directory.resolve(request.contract);
+    if ('code' in resolution) return resolution;
+    const { symbol, currency } = resolution.instrument.contract;
+    const hedged = parent.instrument.contract.currency;
+    if (hedged === symbol || hedged === currency) return null;
+    return invalid(`An FX hedge order must trade the currency of its parent, ${hedged}`);
   }
 
   /** An order that is not in the book yet. */
@@ -202,10 +212,21 @@ export class Intake {
 
   /** The size of an order; one given in money is turned into units at the market. */
   private quantityOf(request: OrderRequest, instrument: Instrument): number {
+    if (isCurrencyHedge(request)) return this.hedgeQuantity(request, instrument);
     if (request.totalQuantity > 0 || request.cashQty === null) return request.totalQuantity;
     const price = request.lmtPrice ?? this.floor.market.mark(instrument);
     const step = instrument.sizeIncrement;
     return clean(Math.max(step, Math.floor(request.cashQty / price / step) * step));
+  }
+
+  /** What the parent is worth at its price, in the currency that the pair trades. */
+  private hedgeQuantity(request: OrderRequest, pair: Instrument): number {
+    const parent = this.floor.book.find(request.clientId, request.parentId);
+    if (parent === null) return 0;
+    const { contract } = parent.instrument;
+    const value = parent.quantity * this.priceOf(parent) * multiplierOf(contract);
+    const rate = contract.currency === pair.contract.symbol ? 1 : this.floor.market.mark(pair);
+    return Math.max(1, Math.round(value / rate));
   }
 
   /** Enters an order at once, as if it had always been there. */
@@ -250,7 +271,9 @@ export class Intake {
     if (isOther) return { code: 105, text: 'Order being modified does not match original order.' };
     const rejected = this.scriptedRejection();
     if (rejected !== null) return rejected;
-    const fault = findFault(request, order.instrument, this.floor.now()) ?? this.parentFault(request);
+    // A client that repeats what openOrder told names the size that the hedge has got.
+    const asked = isCurrencyHedge(request) ? { ...request, totalQuantity: 0 } : request;
+    const fault = findFault(asked, order.instrument, this.floor.now()) ?? this.parentFault(request);
     if (fault !== null) return fault;
     if (request.totalQuantity > 0 && request.totalQuantity < order.filled)
       return invalid('The order size must not be smaller than the quantity filled');

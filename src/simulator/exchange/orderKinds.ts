@@ -4,7 +4,7 @@ export interface OrderKind {
   /** what must happen before the order goes to the market */
   readonly trigger: 'none' | 'stop' | 'touch' | 'trail';
   /** how it is priced then */
-  readonly pricing: 'market' | 'limit' | 'marketToLimit' | 'mid' | 'relative';
+  readonly pricing: 'market' | 'limit' | 'marketToLimit' | 'mid' | 'relative' | 'followed';
   readonly atClose: boolean;
 }
 
@@ -20,7 +20,7 @@ const kinds: Readonly<Record<string, OrderKind>> = {
   MKT: kind('market'),
   'MKT PRT': kind('market'),
   LMT: kind('limit'),
-  VOL: kind('limit'),
+  VOL: kind('followed'),
   STP: kind('market', 'stop'),
   'STP PRT': kind('market', 'stop'),
   'STP LMT': kind('limit', 'stop'),
@@ -47,9 +47,9 @@ const kinds: Readonly<Record<string, OrderKind>> = {
   'PEG MKT': kind('market'),
   PEGMKT: kind('market'),
   'SNAP MKT': kind('market'),
-  'PEG BENCH': kind('limit'),
-  PEGBENCH: kind('limit'),
-  'PEG STK': kind('limit'),
+  'PEG BENCH': kind('followed'),
+  PEGBENCH: kind('followed'),
+  'PEG STK': kind('followed'),
   'LMT + MKT': kind('limit'),
   'REL + MKT': kind('relative'),
   'REL + LMT': kind('relative'),
@@ -60,4 +60,13 @@ export function orderKind(orderType: string): OrderKind | null {
   return kinds[orderType] ?? null;
 }
 
-export const timesInForce: ReadonlySet<string> = new Set(['DAY', 'GTC', 'IOC', 'FOK', 'GTD', 'OPG', 'DTC']);
+export const timesInForce: ReadonlySet<string> = new Set([
+  'DAY',
+  'GTC',
+  'IOC',
+  'FOK',
+  'GTD',
+  'OPG',
+  'DTC',
+  'AUC',
+]);

@@ -5,6 +5,7 @@ import type { Floor } from './floor.ts';
 import type { Instrument, PricedLeg } from './instruments.ts';
 import { clean, roundToTick } from './instruments.ts';
 import type { Trade } from './ledger.ts';
+import { pricesWithinLimits } from './legPrices.ts';
 import type { TapeEntry } from './tape.ts';
 import { nextRevision } from './tape.ts';
 import type { WorkingOrder } from './workingOrder.ts';
@@ -109,10 +110,28 @@ export class Settlement {
     family: string,
     fill: Fill,
   ): TapeEntry[] {
+    const prices = order.request.orderComboLegPrices.some((limit) => limit !== null)
+      ? pricesWithinLimits(order, legs, fill.price, (instrument) => this.floor.market.quote(instrument))
+      : this.pricesOfLegs(legs, fill.price);
+    return legs.map(({ leg, instrument }, index) => {
+      const sign = (leg.action === 'BUY' ? order.sign : -order.sign) as 1 | -1;
+      const price = prices[index] ?? 0;
+      const number = String(index + 2).padStart(2, '0');
+      const part = {
+        ...fill,
+        size: clean(fill.size * leg.ratio),
+        price: roundToTick(instrument, price),
+        exchange: this.floor.prices.exchangeOf(instrument, this.floor.now(), 0),
+      };
+      return this.record(order, instrument, `${family}.${number}.01`, part, sign, false, leg.ratio);
+    });
+  }
+
+  /** The legs at the market, and what is missing to the price of the whole on the dearest. */
+  private pricesOfLegs(legs: readonly PricedLeg[], whole: number): number[] {
     const priced = legs.map(({ leg, instrument }) => ({
       leg,
       instrument,
-      sign: (leg.action === 'BUY' ? order.sign : -order.sign) as 1 | -1,
       price: this.floor.market.mark(instrument),
     }));
     const direction = (action: string) => (action === 'BUY' ? 1 : -1);
@@ -123,18 +142,9 @@ export class Settlement {
     const widest = priced.reduce((best, each) => (each.price > best.price ? each : best));
     widest.price = Math.max(
       widest.instrument.minTick,
-      widest.price + (direction(widest.leg.action) * (fill.price - sum)) / widest.leg.ratio,
+      widest.price + (direction(widest.leg.action) * (whole - sum)) / widest.leg.ratio,
     );
-    return priced.map(({ leg, instrument, sign, price }, index) => {
-      const number = String(index + 2).padStart(2, '0');
-      const part = {
-        ...fill,
-        size: clean(fill.size * leg.ratio),
-        price: roundToTick(instrument, price),
-        exchange: this.floor.prices.exchangeOf(instrument, this.floor.now(), 0),
-      };
-      return this.record(order, instrument, `${family}.${number}.01`, part, sign, false, leg.ratio);
-    });
+    return priced.map(({ price }) => price);
   }
 
   private tradeOf(entry: TapeEntry, commission: number, commissionCurrency: string): Trade {

@@ -3,7 +3,7 @@ import { areConditionsMet, nextConditionTime } from './conditions.ts';
 import { isTriggerReached } from './decisions.ts';
 import type { Floor } from './floor.ts';
 import type { WorkingOrder } from './workingOrder.ts';
-import { remainingOf } from './workingOrder.ts';
+import { isRival, remainingOf } from './workingOrder.ts';
 
 export interface Stage {
   /** may meet the market now */
@@ -24,7 +24,7 @@ export function roomOf(order: WorkingOrder): number {
   const step = order.instrument.sizeIncrement;
   const allowed = Math.floor((parent.filled * order.ratioToParent) / step + 1e-9) * step;
   let used = 0;
-  for (const child of parent.children) if (child.sign === order.sign) used += child.filled;
+  for (const child of parent.children) if (isRival(child, order)) used += child.filled;
   return Math.max(0, Math.min(remaining, allowed - used));
 }
 

@@ -1,7 +1,9 @@
 /** What TWS checks about the terms of an order before it enters the book. */
 import type { OrderRequest } from '../model.ts';
+import { followingFault } from './followed.ts';
 import type { Instrument } from './instruments.ts';
 import { isOnGrid } from './instruments.ts';
+import { legLimit, limitOfLegs } from './legPrices.ts';
 import type { OrderKind } from './orderKinds.ts';
 import { orderKind, timesInForce } from './orderKinds.ts';
 import { dayText, localDay, parseTime } from './zones.ts';
@@ -11,6 +13,10 @@ export interface Refusal {
   readonly text: string;
 }
 
+const unsupported: Refusal = {
+  code: 387,
+  text: 'Unsupported order type for this exchange and security type.',
+};
 const homeZone = 'US/Eastern';
 
 export function invalid(cause: string): Refusal {
@@ -26,7 +32,10 @@ export function orderTime(text: string, now: number): number | null {
 /** The limit that an order must respect, null when it has none. IB's clients send 0 for "none" outside combos. */
 export function statedLimit(request: OrderRequest, kind: OrderKind, instrument: Instrument): number | null {
   if (kind.pricing === 'market' || kind.pricing === 'marketToLimit') return null;
-  if (request.lmtPrice === null) return null;
+  const ofLegs = limitOfLegs(request, instrument);
+  if (request.lmtPrice === null) return ofLegs;
+  if (ofLegs !== null)
+    return request.action === 'BUY' ? Math.min(request.lmtPrice, ofLegs) : Math.max(request.lmtPrice, ofLegs);
   if (request.lmtPrice === 0 && (instrument.contract.secType !== 'BAG' || kind.pricing !== 'limit'))
     return null;
   return request.lmtPrice;
@@ -43,18 +52,37 @@ export function findFault(request: OrderRequest, instrument: Instrument, now: nu
   if (!['BUY', 'SELL', 'SSHORT'].includes(request.action))
     return invalid(`Invalid action '${request.action}'`);
   const kind = orderKind(request.orderType);
-  if (kind === null)
-    return { code: 387, text: 'Unsupported order type for this exchange and security type.' };
+  if (kind === null) return unsupported;
   const tif = request.tif === '' ? 'DAY' : request.tif;
   if (!timesInForce.has(tif)) return invalid(`Invalid time in force '${request.tif}'`);
+  if (tif === 'AUC' && request.orderType !== 'LMT' && request.orderType !== 'MTL')
+    return invalid('Time in force AUC is for LMT and MTL orders');
   return (
-    sizeFault(request, instrument) ?? priceFault(request, kind, instrument) ?? timeFault(request, tif, now)
+    hedgeFault(request, instrument) ??
+    sizeFault(request, instrument) ??
+    priceFault(request, kind, instrument) ??
+    timeFault(request, tif, now)
   );
+}
+
+/** The size of a currency hedge is that of its parent in the other currency, so it has none of its own. */
+export function isCurrencyHedge(request: OrderRequest): boolean {
+  return request.fields.hedgeType === 'F';
+}
+
+function hedgeFault(request: OrderRequest, instrument: Instrument): Refusal | null {
+  const { hedgeType = '' } = request.fields;
+  if (hedgeType === '') return null;
+  if (request.parentId === 0) return invalid('A hedge order must have a parent order');
+  if (!isCurrencyHedge(request)) return null;
+  if (instrument.contract.secType !== 'CASH') return invalid('An FX hedge order must be for a currency pair');
+  return request.totalQuantity === 0 ? null : invalid('FX hedge orders can only have quantity 0');
 }
 
 function sizeFault(request: OrderRequest, instrument: Instrument): Refusal | null {
   const { secType } = instrument.contract;
   const { totalQuantity, cashQty, minQty, displaySize } = request;
+  if (isCurrencyHedge(request)) return null;
   if (cashQty !== null && cashQty > 0) {
     if (!['CASH', 'CRYPTO', 'STK', 'FUND'].includes(secType))
       return { code: 10244, text: 'Cash Quantity order parameters cannot be specified for this contract.' };
@@ -75,7 +103,9 @@ function priceFault(request: OrderRequest, kind: OrderKind, instrument: Instrume
   const { lmtPrice, auxPrice, trailingPercent, trailStopPrice } = request;
   if (kind.pricing === 'limit' && kind.trigger !== 'trail' && secType !== 'BAG' && !(lmtPrice ?? 0))
     return invalid('Missing limit price');
-  if (kind.pricing === 'limit' && kind.trigger === 'none' && lmtPrice === null)
+  const following = followingFault(request, instrument);
+  if (following !== null) return following === 'unsupported' ? unsupported : invalid(following);
+  if (kind.pricing === 'limit' && kind.trigger === 'none' && statedLimit(request, kind, instrument) === null)
     return invalid('Missing limit price');
   if (kind.pricing === 'limit' && (lmtPrice ?? 0) < 0 && secType !== 'BAG')
     return invalid('The limit price must not be negative');
@@ -85,13 +115,20 @@ function priceFault(request: OrderRequest, kind: OrderKind, instrument: Instrume
     return invalid('Missing trailing amount or percent');
   const prices: (number | null)[] = [statedLimit(request, kind, instrument), trailStopPrice];
   if (kind.trigger === 'stop' || kind.trigger === 'touch') prices.push(auxPrice);
-  for (const price of prices)
-    if (price !== null && !isOnGrid(instrument, price))
-      return {
-        code: 110,
-        text: 'The price does not conform to the minimum price variation for this contract.',
-      };
-  return null;
+  const isOff = prices.some((price) => price !== null && !isOnGrid(instrument, price));
+  if (!isOff && areLegsOnGrid(request, instrument)) return null;
+  return {
+    code: 110,
+    text: 'The price does not conform to the minimum price variation for this contract.',
+  };
+}
+
+function areLegsOnGrid(request: OrderRequest, { driver }: Instrument): boolean {
+  if (driver.type !== 'combo') return true;
+  return driver.legs.every(({ leg, instrument }) => {
+    const limit = legLimit(request, leg.conId);
+    return limit === null || isOnGrid(instrument, limit);
+  });
 }
 
 function timeFault(request: OrderRequest, tif: string, now: number): Refusal | null {

@@ -3,14 +3,16 @@ import type { OrderRequest } from '../model.ts';
 import { areConditionsMet, watchedBy } from './conditions.ts';
 import { advanceTrail, tradable, trailingLimit } from './decisions.ts';
 import type { Floor } from './floor.ts';
+import { followedLimit, leaderOf } from './followed.ts';
 import { clean } from './instruments.ts';
+import { areLegLimitsMet } from './legPrices.ts';
 import { orderKind } from './orderKinds.ts';
 import type { Settlement } from './settlement.ts';
 import type { Stage } from './stage.ts';
 import { roomOf, stageOf, worldOf } from './stage.ts';
 import { orderTime } from './terms.ts';
 import type { WorkingOrder } from './workingOrder.ts';
-import { pictureOf, remainingOf } from './workingOrder.ts';
+import { isHedge, isRival, pictureOf, remainingOf } from './workingOrder.ts';
 import { messageTime } from './zones.ts';
 
 const auctionGraceMs = 60_000;
@@ -57,7 +59,10 @@ export class Venue {
     order.auctionAt = null;
     if (request.tif === 'OPG') order.auctionAt = calendar.nextOpen(instrument.session, from, false);
     else if (kind.atClose) order.auctionAt = calendar.nextClose(instrument.session, from, false);
-    if (order.auctionAt !== null) order.expiresAt = order.auctionAt + auctionGraceMs;
+    if (request.tif === 'AUC') {
+      order.auctionAt = calendar.nextOpen(instrument.session, from, false);
+      order.expiresAt = calendar.dayEnd(instrument.session, order.auctionAt, request.outsideRth);
+    } else if (order.auctionAt !== null) order.expiresAt = order.auctionAt + auctionGraceMs;
     else if (request.tif === 'GTD') order.expiresAt = orderTime(request.goodTillDate, now);
     else if (request.tif === 'DAY' || request.tif === 'DTC' || request.tif === '')
       order.expiresAt = calendar.dayEnd(instrument.session, from, request.outsideRth);
@@ -70,7 +75,7 @@ export class Venue {
   private watch(order: WorkingOrder): void {
     const { floor } = this;
     const watched = new Map([[order.instrument.contract.conId, order.instrument]]);
-    for (const conId of watchedBy(order.request.conditions)) {
+    for (const conId of [leaderOf(order) ?? 0, ...watchedBy(order.request.conditions)]) {
       const instrument = floor.directory.instrument(conId);
       if (instrument !== null) watched.set(conId, instrument);
     }
@@ -107,6 +112,11 @@ export class Venue {
   }
 
   private advance(order: WorkingOrder): void {
+    if (order.kind.pricing === 'followed') {
+      const limit = followedLimit(order, this.floor);
+      if (limit !== order.wonLimit) order.isResting = false;
+      order.wonLimit = limit;
+    }
     const cell = this.floor.market.cell(order.instrument.contract.conId);
     const waitsForParent = order.parent?.isOpen === true && order.parent.filled === 0;
     if (cell !== undefined && !waitsForParent && !cell.halted) advanceTrail(order, cell.quote);
@@ -176,7 +186,11 @@ export class Venue {
     const { allOrNone, minQty, tif } = order.request;
     const want = roomOf(order);
     const isPinned = floor.prices.isPinned(conId, floor.now());
-    const slices = tradable(order, cell, want, isPinned, floor.seed, floor.liquidity.get(conId) ?? 0);
+    const isPriced = order.kind.pricing !== 'followed' || order.wonLimit !== null;
+    const areLegsMet = areLegLimitsMet(order, (instrument) => floor.market.quote(instrument));
+    const slices = !(isPriced && areLegsMet)
+      ? []
+      : tradable(order, cell, want, isPinned, floor.seed, floor.liquidity.get(conId) ?? 0);
     const available = slices.reduce((sum, { size }) => clean(sum + size), 0);
     const least = allOrNone || tif === 'FOK' ? remainingOf(order) : order.filled > 0 ? 0 : (minQty ?? 0);
     const isFirst = !order.hasMetMarket;
@@ -227,10 +241,10 @@ export class Venue {
       else this.reduce(mate, (size * mate.request.totalQuantity) / order.request.totalQuantity);
     }
     const { parent } = order;
-    if (parent !== null && parent.sign !== order.sign) {
+    if (parent !== null && parent.sign !== order.sign && !isHedge(order)) {
       for (const sibling of parent.children) {
         const sameOca = order.request.ocaGroup !== '' && sibling.request.ocaGroup === order.request.ocaGroup;
-        if (sibling !== order && sibling.isOpen && sibling.sign === order.sign && !sameOca)
+        if (sibling !== order && sibling.isOpen && isRival(sibling, order) && !sameOca)
           this.reduce(sibling, size);
       }
     }
@@ -296,7 +310,7 @@ export class Venue {
       const allowed = Math.floor((order.filled * child.ratioToParent) / step + 1e-9) * step;
       let usedByOthers = 0;
       for (const other of order.children)
-        if (other !== child && other.sign === child.sign) usedByOthers += other.filled;
+        if (other !== child && isRival(other, child)) usedByOthers += other.filled;
       this.reduce(child, child.quantity - Math.max(0, Math.min(child.quantity, allowed - usedByOthers)));
       this.review(child);
     }

@@ -94,6 +94,16 @@ export function kindOf(request: OrderRequest): OrderKind {
   return orderKind(request.orderType) ?? { trigger: 'none', pricing: 'market', atClose: false };
 }
 
+/** A hedge closes nothing of its parent. */
+export function isHedge(order: WorkingOrder): boolean {
+  return (order.request.fields.hedgeType ?? '') !== '';
+}
+
+/** Whether two children of one parent close the same part of it. */
+export function isRival(order: WorkingOrder, other: WorkingOrder): boolean {
+  return order === other || (order.sign === other.sign && !isHedge(order) && !isHedge(other));
+}
+
 export function remainingOf(order: WorkingOrder): number {
   return Math.max(0, clean(order.quantity - order.filled));
 }

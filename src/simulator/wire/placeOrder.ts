@@ -20,8 +20,11 @@ class OrderWalk {
     return value;
   }
 
+  /** What is unset is as absent as what is empty. */
   number(name: string): number | null {
-    return parseNumber(name, this.text(name));
+    const value = parseNumber(name, this.text(name));
+    if (value === null) delete this.fields[name];
+    return value;
   }
 
   int(name: string): number {
