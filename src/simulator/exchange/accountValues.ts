@@ -23,6 +23,9 @@ export interface CurrencySums {
   realized: number;
 }
 
+/** Regulation T lends half of what securities cost. */
+const regTShare = 0.5;
+
 export function emptySums(): CurrencySums {
   return { stock: 0, option: 0, futures: 0, fund: 0, bond: 0, crypto: 0, unrealized: 0, realized: 0 };
 }
@@ -87,10 +90,11 @@ export function accountRows(input: Input): AccountValue[] {
   amount('GrossPositionValue', summary.grossPositionValue);
   amount('GrossPositionValue-S', summary.grossPositionValue);
   split('InitMarginReq', securities.initial, commodities.initial);
-  text(
-    'Leverage-S',
-    summary.netLiquidation > 0 ? (summary.grossPositionValue / summary.netLiquidation).toFixed(2) : '0.00',
-  );
+  const leverage =
+    summary.netLiquidation > 0 ? (summary.grossPositionValue / summary.netLiquidation).toFixed(2) : '0.00';
+  text('HighestSeverity', '0');
+  text('Leverage', leverage);
+  text('Leverage-S', leverage);
   text('LookAheadNextChange', '0');
   split('MaintMarginReq', securities.maintenance, commodities.maintenance);
   split('NetLiquidation', summary.netLiquidation - commodityEquity, commodityEquity);
@@ -98,6 +102,12 @@ export function accountRows(input: Input): AccountValue[] {
   amount('OptionMarketValue', summary.optionValue);
   split('PASharesValue', 0, 0);
   amount('PreviousDayEquityWithLoanValue', summary.equityWithLoan - summary.daily);
+  const regTMargin = summary.grossPositionValue * regTShare;
+  for (const segment of ['', '-S']) {
+    amount(`RegTEquity${segment}`, loanSecurities);
+    amount(`RegTMargin${segment}`, regTMargin);
+    amount(`SMA${segment}`, Math.max(0, loanSecurities - regTMargin));
+  }
   text('SegmentTitle-C', 'US Commodities');
   text('SegmentTitle-S', 'US Securities');
   amount('SettledCash', summary.cash);

@@ -13,7 +13,7 @@ import type { Instrument } from './instruments.ts';
 import { marketRule } from './instruments.ts';
 import { Intake } from './intake.ts';
 import type { Pricing } from './ledger.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, money } from './ledger.ts';
 import { Market } from './market.ts';
 import type { ExchangeMemory } from './memory.ts';
 import { optionModel } from './optionModel.ts';
@@ -185,7 +185,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     pnl(account) {
       if (!isOurs(account)) return { daily: 0, unrealized: 0, realized: 0 };
       const { daily, unrealized, realized } = ledger.summary(account);
-      return { daily, unrealized, realized };
+      return { daily: money(daily), unrealized: money(unrealized), realized: money(realized) };
     },
     pnlSingle: (account, conId) => (isOurs(account) ? ledger.profitOf(account, conId) : null),
 

@@ -276,8 +276,10 @@ export class Account {
           );
           continue;
         }
-        const row = values.find(({ key, currency }) => key === tag && currency !== 'BASE');
-        if (row !== undefined) rows.push(row);
+        const name = tag.replace(/^ReqT/, 'RegT');
+        const row = values.find(({ key, currency }) => key === name && currency !== 'BASE');
+        // IB's list of tags misspells those of Regulation T, and clients look for what they asked.
+        if (row !== undefined) rows.push({ ...row, key: tag });
       }
     }
     return rows;

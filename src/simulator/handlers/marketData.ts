@@ -167,6 +167,11 @@ export class MarketData {
     }
     const details = resolved(link, reqId, request.contract);
     if (details === null) return;
+    if (request.snapshot && request.genericTickList.trim() !== '') {
+      const cause = 'Snapshot market data subscription is not applicable to generic ticks';
+      link.error(reqId, 321, invalid(cause));
+      return;
+    }
     const unknown = request.genericTickList
       .split(',')
       .map((text) => text.trim().split(':')[0] ?? '')

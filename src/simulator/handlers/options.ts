@@ -45,7 +45,12 @@ export function calculate(
       : { volatility: request.given, underPrice };
   const model = link.exchange.optionModel(details.contract.conId, given);
   if (model === null) {
-    link.error(request.reqId, 322, unprocessed(`${details.contract.localSymbol} is not an option`));
+    const { secType, localSymbol } = details.contract;
+    const isOption = secType === 'OPT' || secType === 'FOP';
+    const cause = isOption
+      ? `No volatility gives this price of ${localSymbol}`
+      : `${localSymbol} is not an option`;
+    link.error(request.reqId, 322, unprocessed(cause));
     return;
   }
   send(link, request.reqId, CUSTOM, model);
