@@ -140,6 +140,19 @@ export interface OrderRequest {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** What a client wants done with an option that it holds. A refusal is an order error under the `reqId`. */
+export interface ExerciseRequest {
+  readonly clientId: number;
+  readonly reqId: number;
+  readonly contract: Contract;
+  /** 1 exercise, 2 lapse */
+  readonly action: number;
+  readonly quantity: number;
+  readonly account: string;
+  /** also when the option is out of the money */
+  readonly override: boolean;
+}
+
 /** IB's own status words. */
 export type OrderStatus =
   | 'PendingSubmit'
@@ -393,6 +406,7 @@ export interface Exchange {
   place(request: OrderRequest): void;
   /** New terms for an order of TWS itself, which its ids do not name. */
   modify(permId: number, request: OrderRequest): void;
+  exercise(request: ExerciseRequest): void;
   cancel(clientId: number, orderId: number): void;
   cancelAll(): void;
   /** whatIf: answers with openOrder events only; nothing enters the book. `place` routes here when request.whatIf. */

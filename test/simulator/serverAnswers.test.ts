@@ -78,3 +78,41 @@ it('an option price that no volatility gives is no question of the contract', as
   client.send(54, 3, 5, ...aapl, 1, 100, 0, '');
   expect(await refusal(5)).toEqual(['322', expect.stringContaining('is not an option')]);
 });
+
+it('an option that is held can be exercised: it goes, and its shares come at the strike', async () => {
+  const call = callWithStrike((strikes) => [...strikes].sort((a, b) => a - b)[1] ?? 0);
+  const exercise = (reqId: number, quantity: number, action = 1) => {
+    client.send(21, 2, reqId, ...fieldsOf(call).toSpliced(8, 1), action, quantity, '', 0, '', '', 0);
+  };
+  exercise(5, 1);
+  await pass(1_000);
+  expect(await refusal(5)).toEqual(['322', expect.stringContaining('No unlapsed position')]);
+  simulator.exchange.script.setPosition(account, call.conId, 3, 2_000);
+  exercise(6, 4);
+  exercise(7, 1, 2);
+  exercise(8, 2);
+  await pass(1_000);
+  expect(await refusal(6)).toEqual(['322', expect.stringContaining('from 1 to 3')]);
+  expect(await refusal(7)).toEqual(['322', expect.stringContaining('lapses at its expiry')]);
+  expect(client.all(4).filter(([, , id]) => id === '8')).toEqual([]);
+  const held = simulator.exchange.positions().map(({ contract, position }) => [contract.conId, position]);
+  expect(held).toEqual([
+    [call.conId, 1],
+    [265598, 200],
+  ]);
+  const shares = simulator.exchange.positions()[1];
+  expect(shares?.avgCost).toBeCloseTo(call.strike, 1);
+});
+
+it('an option out of the money is exercised with an override alone', async () => {
+  const call = callWithStrike((strikes) => Math.max(...strikes));
+  simulator.exchange.script.setPosition(account, call.conId, 1, 2);
+  const exercise = (reqId: number, override: 0 | 1) => {
+    client.send(21, 2, reqId, ...fieldsOf(call).toSpliced(8, 1), 1, 1, account, override, '', '', 0);
+  };
+  exercise(5, 0);
+  exercise(6, 1);
+  await pass(1_000);
+  expect(await refusal(5)).toEqual(['322', expect.stringContaining('override')]);
+  expect(simulator.exchange.positions()).toMatchObject([{ contract: { conId: 265598 }, position: 100 }]);
+});

@@ -185,6 +185,7 @@ export class TinyExchange implements Exchange {
   }
 
   modify = () => undefined;
+  exercise = () => undefined;
 
   fill(permId: number, shares: number, price: number): void {
     const order = this.#book.get(permId);

@@ -160,6 +160,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
 
     place: (request) => intake.place(request),
     modify: (permId, request) => intake.modify(permId, request),
+    exercise: (request) => intake.exercise(request),
     cancel: (clientId, orderId) => intake.cancel(clientId, orderId),
     cancelAll: () => intake.cancelAll(),
     openOrders: () =>

@@ -1,5 +1,6 @@
 /** The order desk of the exchange: requests in the order of their arrival, checked, refused or put into the book. */
-import type { BookOrder, OrderRequest, WhatIfMargin } from '../model.ts';
+import type { BookOrder, ExerciseRequest, OrderRequest, WhatIfMargin } from '../model.ts';
+import { exerciseOption } from './exercise.ts';
 import { commissionOf } from './fees.ts';
 import type { Floor } from './floor.ts';
 import type { Instrument } from './instruments.ts';
@@ -59,6 +60,17 @@ export class Intake {
       if (order === null) return;
       const { clientId, orderId } = order.request;
       this.acceptChange(order, { ...request, clientId, orderId });
+    });
+  }
+
+  exercise(request: ExerciseRequest): void {
+    this.enqueue(() => {
+      const make = this.makeOrder.bind(this);
+      const cause = exerciseOption(this.floor, this.venue, make, request);
+      if (cause === null) return;
+      const { clientId, reqId: orderId } = request;
+      const text = `Error processing request.-'bW' : cause - ${cause}`;
+      this.floor.emit({ type: 'orderError', clientId, orderId, permId: null, code: 322, text });
     });
   }
 

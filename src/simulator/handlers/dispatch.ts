@@ -3,7 +3,7 @@ import type { Request } from '../wire/requests.ts';
 import { Account } from './account.ts';
 import { Depth } from './depth.ts';
 import { History } from './history.ts';
-import { invalid, type Link, unprocessed } from './link.ts';
+import { invalid, type Link } from './link.ts';
 import { MarketData } from './marketData.ts';
 import { calculate } from './options.ts';
 import { Orders } from './orders.ts';
@@ -76,7 +76,7 @@ export function dispatch(link: Link, desks: Desks, request: Exclude<Request, { t
       orders.listCompleted(request.apiOnly);
       return;
     case 'exerciseOptions':
-      link.error(request.reqId, 322, unprocessed('No unlapsed position exists in this option'));
+      orders.exercise(request);
       return;
     case 'reqIds':
       link.send([OUT.nextValidId, 1, link.orderIds.next(link.clientId)]);

@@ -56,6 +56,12 @@ export class Orders {
     this.#link.whenUpstream(() => exchange.cancel(clientId, orderId));
   }
 
+  exercise({ reqId, contract, action, quantity, account, override }: RequestOf<'exerciseOptions'>): void {
+    const { exchange, clientId } = this.#link;
+    const asked = { clientId, reqId, contract, action, quantity, account, override };
+    this.#link.whenUpstream(() => exchange.exercise(asked));
+  }
+
   cancelAll(): void {
     this.#link.whenUpstream(() => this.#link.exchange.cancelAll());
   }
