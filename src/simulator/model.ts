@@ -402,8 +402,11 @@ export interface Exchange {
   }[];
   marketRule(id: number): readonly PriceIncrement[] | null;
 
-  /** New order, or a modification when (clientId, orderId) is in the book. Errors are events, never throws. */
-  place(request: OrderRequest): void;
+  /**
+   * New order, or a modification when (clientId, orderId) is in the book by the time it gets there. `isSpent`: its id was used
+   * before, so that it can be nothing but a modification. Errors are events, never throws.
+   */
+  place(request: OrderRequest, isSpent?: boolean): void;
   /** New terms for an order of TWS itself, which its ids do not name. */
   modify(permId: number, request: OrderRequest): void;
   exercise(request: ExerciseRequest): void;

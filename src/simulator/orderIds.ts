@@ -8,7 +8,6 @@ export interface OrderIdStore {
 /** The order ids that each client id has used. They outlive connections, as in TWS. */
 export class OrderIds {
   readonly #next: Map<number, number>;
-  readonly #held = new Map<number, Set<number>>();
   readonly #first: number;
   readonly #store: OrderIdStore | null;
   #override: number | null = null;
@@ -34,21 +33,6 @@ export class OrderIds {
     if (orderId < this.next(clientId)) return;
     this.#next.set(clientId, orderId + 1);
     this.#store?.keepOrderId(clientId, orderId + 1);
-  }
-
-  /** An order that was sent with transmit 0 is in no book yet, but may be changed. */
-  hold(clientId: number, orderId: number, isHeld: boolean): void {
-    let held = this.#held.get(clientId);
-    if (held === undefined) {
-      held = new Set();
-      this.#held.set(clientId, held);
-    }
-    if (isHeld) held.add(orderId);
-    else held.delete(orderId);
-  }
-
-  isHeld(clientId: number, orderId: number): boolean {
-    return this.#held.get(clientId)?.has(orderId) ?? false;
   }
 
   /** From now on the client (or, without one, every client) is told this id. It may be lower than before. */

@@ -192,7 +192,6 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
         takeOrder(command, clientId);
         return;
       case 'tws.cancel':
-        orderIds.hold(clientId, command.orderId, false);
         upstream.whenUp(() => exchange.cancel(clientId, command.orderId));
         return;
       case 'tws.cancelAll':
@@ -206,17 +205,10 @@ export function createTws({ clock, exchange, dice, trace }: TwsOptions) {
       return;
     }
     const { orderId } = command;
-    const isOpen =
-      orderIds.isHeld(clientId, orderId) ||
-      exchange.openOrders().some(({ request: r }) => r.clientId === clientId && r.orderId === orderId);
-    if (orderIds.isSpent(clientId, orderId) && !isOpen) {
-      note(orderId, 103, 'Duplicate order id');
-      return;
-    }
+    const isSpent = orderIds.isSpent(clientId, orderId);
     orderIds.use(clientId, orderId);
-    orderIds.hold(clientId, orderId, !command.ticket.transmit);
     const request = toRequest(command, clientId);
-    upstream.whenUp(() => exchange.place(request));
+    upstream.whenUp(() => exchange.place(request, isSpent));
   }
 
   function rowsOf(list: ListName, question: number, at: number): (() => void)[] {

@@ -99,7 +99,7 @@ describe('brackets', () => {
   test('a child of an order that is gone is refused', () => {
     const venue = bracket();
     venue.place({ orderId: 4, action: 'SELL', orderType: 'STP', auxPrice: 97, parentId: 1 });
-    expect(venue.errors(4)).toEqual([{ code: 135, text: "Can't find order with id =1" }]);
+    expect(venue.errors(4)).toEqual([{ code: 135, text: "Can't find order with id = 1" }]);
     expect(venue.isKnown(4)).toBe(false);
     // the stop still works, and moves once the modification no longer names the parent
     venue.place({ orderId: 3, action: 'SELL', orderType: 'STP', auxPrice: 97, parentId: 1 });

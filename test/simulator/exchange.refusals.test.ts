@@ -29,7 +29,7 @@ describe('refused orders never enter the book', () => {
     ['an unknown account', { account: 'DU000' }, 321, /account/],
     ['GTD without a date', { tif: 'GTD' }, 321, /good-till/],
     ['a time that is none', { goodAfterTime: 'tomorrow' }, 343, /date, time/],
-    ['a parent that is not there', { parentId: 77 }, 135, /Can't find order with id =77/],
+    ['a parent that is not there', { parentId: 77 }, 135, /Can't find order with id = 77/],
   ];
 
   test.each(cases)('%s', (_, terms, code, text) => {
@@ -98,7 +98,7 @@ describe('refused changes leave the order as it was', () => {
     expect(venue.errors(1).map(({ code }) => code)).toEqual([2102, 202, 103]);
     venue.place({ orderId: 2 });
     venue.place({ orderId: 2, ...change });
-    expect(venue.errors(2)).toEqual([{ code: 104, text: 'Cannot modify a filled order.' }]);
+    expect(venue.errors(2)).toEqual([{ code: 104, text: "Can't modify a filled order." }]);
   });
 
   test('an order cut down to what it has filled is done', () => {

@@ -534,7 +534,7 @@ test('a gateway process killed with SIGKILL comes back with the order, the fill 
   after.send(4, 1, 1, '');
   await after.message(([id, orderId, state]) => id === '3' && orderId === '1' && state === 'Cancelled');
   after.send(...stockOrder(2, 173, { type: 'MKT', limit: '' }));
-  await after.message(([id, , orderId, code]) => id === '4' && orderId === '2' && code === '103');
+  await after.message(([id, , orderId, code]) => id === '4' && orderId === '2' && code === '104');
 }, 30_000);
 
 test('a gateway that restarts by script keeps its book, and ids that a script lowered are not remembered', async () => {

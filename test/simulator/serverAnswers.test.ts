@@ -116,3 +116,29 @@ it('an option out of the money is exercised with an override alone', async () =>
   expect(await refusal(5)).toEqual(['322', expect.stringContaining('override')]);
   expect(simulator.exchange.positions()).toMatchObject([{ contract: { conId: 265598 }, position: 100 }]);
 });
+
+it('an order and its change sent back to back are one order with the new terms; a filled one is not changed', async () => {
+  client.send(...stockOrder(1, 193, { limit: 1 }));
+  client.send(...stockOrder(1, 193, { limit: 2 }));
+  await pass(1_000);
+  expect(client.all(4).filter(([, , id]) => id === '1')).toEqual([]);
+  expect(simulator.exchange.openOrders()).toMatchObject([{ request: { orderId: 1, lmtPrice: 2 } }]);
+  client.send(...stockOrder(2, 193, { type: 'MKT', limit: '' }));
+  await pass(5_000);
+  client.send(...stockOrder(2, 193, { limit: 2 }));
+  await pass(1_000);
+  expect(await refusal(2)).toEqual(['104', "Can't modify a filled order."]);
+});
+
+it('an option ticks with the volatilities of its bid, its ask and its last price', async () => {
+  const option = callWithStrike((strikes) => strikes[Math.floor(strikes.length / 2)] as number);
+  client.send(1, 11, 7, option.conId, '', '', '', '', '', '', 'SMART', '', '', '', '', 0, '', 0, 0, '');
+  await pass(3_000);
+  const ticks = client.all(21).filter(([, reqId]) => reqId === '7');
+  const volatilityOf = (type: string): number => Number(ticks.find(([, , own]) => own === type)?.[4]);
+  expect([...new Set(ticks.map(([, , type]) => type))].sort()).toEqual(
+    expect.arrayContaining(['10', '11', '13']),
+  );
+  expect(volatilityOf('10')).toBeLessThan(volatilityOf('11'));
+  expect(volatilityOf('13')).toBeGreaterThan(0);
+});

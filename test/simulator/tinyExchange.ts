@@ -142,7 +142,19 @@ export class TinyExchange implements Exchange {
     return id === 26 ? [{ lowEdge: 0, increment: 0.01 }] : null;
   }
 
-  place(request: OrderRequest): void {
+  place(request: OrderRequest, isSpent = false): void {
+    if (isSpent && !this.placed.some(({ orderId }) => orderId === request.orderId)) {
+      const { clientId, orderId } = request;
+      this.emit({
+        type: 'orderError',
+        clientId,
+        orderId,
+        permId: null,
+        code: 103,
+        text: 'Duplicate order id',
+      });
+      return;
+    }
     this.placed.push(request);
     const rejection = this.#rejections.shift();
     if (rejection !== undefined) {

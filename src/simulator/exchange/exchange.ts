@@ -158,7 +158,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       directory.optionParameters(symbol, exchange, secType, conId),
     marketRule,
 
-    place: (request) => intake.place(request),
+    place: (request, isSpent) => intake.place(request, isSpent),
     modify: (permId, request) => intake.modify(permId, request),
     exercise: (request) => intake.exercise(request),
     cancel: (clientId, orderId) => intake.cancel(clientId, orderId),

@@ -20,6 +20,8 @@ interface ScriptedRejection {
   left: number;
 }
 
+const duplicateId: Refusal = { code: 103, text: 'Duplicate order id' };
+
 export class Intake {
   private readonly floor: Floor;
   private readonly venue: Venue;
@@ -49,8 +51,8 @@ export class Intake {
     floor.agenda.at(this.laneFreeAt, run);
   }
 
-  place(request: OrderRequest): void {
-    this.enqueue(() => this.accept(request));
+  place(request: OrderRequest, isSpent = false): void {
+    this.enqueue(() => this.accept(request, isSpent));
   }
 
   /** Takes new terms for an order of TWS itself. */
@@ -94,11 +96,15 @@ export class Intake {
     this.floor.emit({ type: 'orderError', clientId, orderId, permId, ...refusal });
   }
 
-  private accept(request: OrderRequest): void {
+  private accept(request: OrderRequest, isSpent: boolean): void {
     const { floor } = this;
     const known = request.whatIf ? null : floor.book.find(request.clientId, request.orderId);
     if (known !== null) {
       this.acceptChange(known, request);
+      return;
+    }
+    if (isSpent) {
+      this.refuse(request, duplicateId);
       return;
     }
     const resolution = floor.directory.resolve(request.contract);
@@ -160,7 +166,7 @@ export class Intake {
     if (request.parentId === 0) return null;
     const parent = this.floor.book.find(request.clientId, request.parentId);
     if (parent?.isOpen === true) return this.hedgedCurrencyFault(request, parent);
-    return { code: 135, text: `Can't find order with id =${request.parentId}` };
+    return { code: 135, text: `Can't find order with id = ${request.parentId}` };
   }
 
   private hedgedCurrencyFault(request: OrderRequest, parent: WorkingOrder): Refusal | null {
@@ -253,9 +259,7 @@ export class Intake {
     if (!order.isOpen) {
       this.refuse(
         request,
-        order.status === 'Filled'
-          ? { code: 104, text: 'Cannot modify a filled order.' }
-          : { code: 103, text: 'Duplicate order id' },
+        order.status === 'Filled' ? { code: 104, text: "Can't modify a filled order." } : duplicateId,
         order.permId,
       );
       return;

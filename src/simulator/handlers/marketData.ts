@@ -283,13 +283,15 @@ export class MarketData {
     return [
       link.exchange.subscribePrints(contract.conId, (print) => {
         if (!link.isServed('market', contract)) return;
-        const volume = link.exchange.quote(contract.conId)?.volume ?? 0;
+        const quote = link.exchange.quote(contract.conId);
+        const volume = quote?.volume ?? 0;
+        const average = averageOfDay(print.price, quote);
         link.send([
           OUT.tickString,
           6,
           reqId,
           tickType,
-          `${print.price};${print.size};${print.time};${volume};${print.price};true`,
+          `${print.price};${print.size};${print.time};${volume};${average};true`,
         ]);
       }),
     ];
@@ -341,4 +343,10 @@ export class MarketData {
       }
     }
   }
+}
+
+/** The price that a day's trades had on the whole, by its extremes: those before the subscription are kept by nobody. */
+function averageOfDay(price: number, quote: QuoteSnapshot | null): number {
+  const known = [quote?.high, quote?.low, price].filter((each) => each !== undefined && each > 0) as number[];
+  return Math.round((known.reduce((sum, each) => sum + each, 0) / known.length) * 1e8) / 1e8;
 }

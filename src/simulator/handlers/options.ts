@@ -3,6 +3,9 @@ import type { RequestOf } from '../wire/requests.ts';
 import { type Link, resolved, unprocessed } from './link.ts';
 
 /** Tick types of tickOptionComputation. */
+const BID = 10;
+const ASK = 11;
+const LAST = 12;
 const MODEL = 13;
 const CUSTOM = 53;
 
@@ -25,10 +28,21 @@ function send(link: Link, reqId: number, tickType: number, model: Model): void {
   ]);
 }
 
-/** The model's values of an option that is subscribed to. */
+/** The model's values of an option that is subscribed to, and those at which its prices are right. */
 export function sendOptionModel(link: Link, reqId: number, conId: number): void {
   const model = link.exchange.optionModel(conId);
-  if (model !== null) send(link, reqId, MODEL, model);
+  if (model === null) return;
+  const quote = link.exchange.quote(conId);
+  for (const [tickType, optionPrice] of [
+    [BID, quote?.bid],
+    [ASK, quote?.ask],
+    [LAST, quote?.last],
+  ] as const) {
+    if (!optionPrice) continue;
+    const implied = link.exchange.optionModel(conId, { optionPrice, underPrice: model.undPrice });
+    if (implied !== null) send(link, reqId, tickType, implied);
+  }
+  send(link, reqId, MODEL, model);
 }
 
 /** The answer to calculateImpliedVolatility and calculateOptionPrice. */

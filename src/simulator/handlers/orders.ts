@@ -32,17 +32,11 @@ export class Orders {
       link.whenUpstream(() => link.exchange.modify(bound, order));
       return;
     }
-    if (!order.whatIf) {
-      const { clientId, orderIds } = link;
-      if (orderIds.isSpent(clientId, order.orderId) && !this.#isOpen(order.orderId)) {
-        link.error(order.orderId, 103, 'Duplicate order id');
-        return;
-      }
-      orderIds.use(clientId, order.orderId);
-      orderIds.hold(clientId, order.orderId, !order.transmit);
-    }
+    const { clientId, orderIds } = link;
+    const isSpent = !order.whatIf && orderIds.isSpent(clientId, order.orderId);
+    if (!order.whatIf) orderIds.use(clientId, order.orderId);
     if (!order.transmit) link.log(`order ${order.orderId} has transmit 0 or none at all: held`);
-    link.whenUpstream(() => link.exchange.place(order));
+    link.whenUpstream(() => link.exchange.place(order, isSpent));
   }
 
   cancel(orderId: number): void {
@@ -52,7 +46,6 @@ export class Orders {
       this.#link.whenUpstream(() => this.#cancelBound(orderId, permId));
       return;
     }
-    this.#link.orderIds.hold(clientId, orderId, false);
     this.#link.whenUpstream(() => exchange.cancel(clientId, orderId));
   }
 
@@ -211,13 +204,5 @@ export class Orders {
     if (orderId > FIRST_BOUND_ID) return undefined;
     for (const [permId, boundId] of this.#bound) if (boundId === orderId) return permId;
     return undefined;
-  }
-
-  #isOpen(orderId: number): boolean {
-    const { clientId, exchange, orderIds } = this.#link;
-    if (orderIds.isHeld(clientId, orderId)) return true;
-    return exchange
-      .openOrders()
-      .some(({ request }) => request.clientId === clientId && request.orderId === orderId);
   }
 }

@@ -268,10 +268,11 @@ export class OrderTerms {
   }
 
   pegs(): Field[] {
+    const isMarket = this.order.request.orderType === 'MKT';
     return [
       this.int('minTradeQty'),
-      this.int('minCompeteSize', 100),
-      this.double('competeAgainstBestOffset', 0.02),
+      this.int('minCompeteSize', isMarket ? 100 : undefined),
+      this.double('competeAgainstBestOffset', isMarket ? 0.02 : undefined),
       this.double('midOffsetAtWhole'),
       this.double('midOffsetAtHalf'),
     ];
