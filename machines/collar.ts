@@ -41,6 +41,29 @@ export function referencePrice(mark: Mark | null, side: Side): Decimal | null {
     : String(price);
 }
 
+/** A spread this wide says nothing of where the market is, in multiples of the bid. */
+const widestSpread = '2';
+
+/**
+ * What a price is judged by. In a market whose bid and ask lie far apart that is its last price, as far as it lies between them:
+ * against a lone bid of a cent anything would be a good price for a seller.
+ */
+export function fairPrice(mark: Mark | null, side: Side): Decimal | null {
+  const reference = referencePrice(mark, side);
+  const { bid, ask } = mark ?? {};
+  const traded = mark?.last ?? mark?.close;
+  if (
+    reference === null ||
+    !bid ||
+    !ask ||
+    !traded ||
+    bid <= 0 ||
+    compare(String(ask), multiply(String(bid), widestSpread)) <= 0
+  )
+    return reference;
+  return smaller(larger(String(traded), String(bid)), String(ask));
+}
+
 /**
  * Every price that the fields of this order let it reach. `entry`: where the order opens that this one is the exit of, if there
  * is one: before that it cannot trade, and then the market is there.
@@ -51,19 +74,20 @@ export function reachesOf(ticket: OrderTicket, reference: Decimal, entry: Decima
   const reaches: Reach[] = [];
   const reach = (field: string, value: string, price: Decimal, from: Decimal): number =>
     reaches.push({ field, value, price, anchor: from });
-  if (limitPrice && limitTypes.has(type))
+  const stop = type === 'trailing_stop_limit' ? (stopPrice ?? number(ticket, 'trailStopPrice')) : null;
+  if (limitPrice && limitTypes.has(type)) {
+    // A stop that trails comes to the market by itself, and its limit keeps the distance.
+    const furthest = stop ? beyond(side, reference, distance(side, limitPrice, stop)) : limitPrice;
     reach(
       'limitPrice',
       limitPrice,
-      beyond(side, limitPrice, number(ticket, 'discretionaryAmt') ?? '0'),
+      beyond(side, furthest, number(ticket, 'discretionaryAmt') ?? '0'),
       anchor,
     );
-  const adjustedStop = number(ticket, 'adjustedStopPrice');
-  const offset = number(ticket, 'lmtPriceOffset');
-  if (offset !== null) {
-    const stop = adjustedStop ?? stopPrice ?? number(ticket, 'trailStopPrice') ?? reference;
-    reach('tws.lmtPriceOffset', offset, beyond(side, stop, offset), stop);
   }
+  const offset = number(ticket, 'lmtPriceOffset');
+  if (offset !== null) reach('tws.lmtPriceOffset', offset, beyond(side, reference, offset), reference);
+  const adjustedStop = number(ticket, 'adjustedStopPrice');
   const adjustedLimit = number(ticket, 'adjustedStopLimitPrice');
   if (adjustedLimit !== null)
     reach('tws.adjustedStopLimitPrice', adjustedLimit, adjustedLimit, adjustedStop ?? anchor);
@@ -78,14 +102,18 @@ export function reachesOf(ticket: OrderTicket, reference: Decimal, entry: Decima
 
 /** The first of them that lies more than `percent` of the market beyond it. */
 export function outside(reaches: readonly Reach[], side: Side, percent: Decimal): Reach | undefined {
-  return reaches.find(({ price, anchor }) => {
-    const distance = side === 'buy' ? subtract(price, anchor) : subtract(anchor, price);
-    return compare(distance, divide(multiply(anchor, percent), '100')) > 0;
-  });
+  return reaches.find(
+    ({ price, anchor }) =>
+      compare(distance(side, price, anchor), divide(multiply(anchor, percent), '100')) > 0,
+  );
 }
 
 /** Whether any field of it bounds a price that the collar is for. */
 export const isCollarable = (ticket: OrderTicket): boolean => reachesOf(ticket, '1', null).length > 0;
+
+/** How far the price lies beyond the other, for who trades on this side. */
+const distance = (side: Side, price: Decimal, from: Decimal): Decimal =>
+  side === 'buy' ? subtract(price, from) : subtract(from, price);
 
 const beyond = (side: Side, price: Decimal, distance: Decimal): Decimal =>
   side === 'buy' ? add(price, distance) : subtract(price, distance);
@@ -95,17 +123,19 @@ function number({ tws }: OrderTicket, field: TwsOrderField): Decimal | null {
   return value === undefined ? null : toDecimal(Number(value));
 }
 
+/** Where the market is when the exit of an order can trade that opens at `entry`. */
+export const anchorOfExit = (side: Side, reference: Decimal, entry: Decimal | null): Decimal =>
+  entry === null ? reference : side === 'sell' ? smaller(reference, entry) : larger(reference, entry);
+
 /** A limit behind its own stop is judged against that stop: it cannot trade before the market is there. */
-function anchorOf(ticket: OrderTicket, reference: Decimal, entry: Decimal | null): Decimal {
-  const { type, side } = ticket;
-  const stop = ticket.stopPrice ?? (type === 'trailing_stop_limit' ? number(ticket, 'trailStopPrice') : null);
-  if (!stop)
-    return entry === null
-      ? reference
-      : side === 'sell'
-        ? smaller(reference, entry)
-        : larger(reference, entry);
-  if (type !== 'limit_if_touched') return stop;
+function anchorOf(
+  { type, side, stopPrice }: OrderTicket,
+  reference: Decimal,
+  entry: Decimal | null,
+): Decimal {
+  if (!stopPrice) return anchorOfExit(side, reference, entry);
+  if (type === 'trailing_stop_limit') return reference;
+  if (type !== 'limit_if_touched') return stopPrice;
   // Touched already, it is a limit order in today's market.
-  return (side === 'buy') === compare(stop, reference) < 0 ? stop : reference;
+  return (side === 'buy') === compare(stopPrice, reference) < 0 ? stopPrice : reference;
 }

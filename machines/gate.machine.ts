@@ -2,16 +2,14 @@
 import { assign, enqueueActions, setup } from 'xstate';
 import { add, isZero, larger, subtract } from './decimal.ts';
 import { isClosed } from './evidence.ts';
+import { exposureOf, isExitOf, isSameExposure, positionKey, reversals } from './exposure.ts';
 import {
   type Denial,
-  exposureOf,
   type GateBook,
   type GateLimits,
   type GateQuestion,
-  isSameExposure,
-  positionKey,
+  isInSecond,
   reservationOf,
-  reversals,
   review,
   togetherOf,
 } from './gate.ts';
@@ -113,8 +111,11 @@ export const gateMachine = setup({
     judge: enqueueActions(({ context, event, enqueue }, params: { isReducing: boolean }) => {
       const { requestId, questions, replaces, preview, at } = event as Review;
       const numbers = questions.reduce(
-        (known, { ticket, conId }) =>
-          conId ? withNumber(known, { instrument: ticket.instrument, contract: { conId } }) : known,
+        (known, { ticket, conId, alias }) =>
+          [ticket.instrument, ...(alias ? [alias] : [])].reduce(
+            (named, instrument) => (conId ? withNumber(named, { instrument, contract: { conId } }) : named),
+            known,
+          ),
         context.numbers,
       );
       enqueue.assign({ numbers });
@@ -134,7 +135,7 @@ export const gateMachine = setup({
         });
         enqueue.assign({
           exposures: { ...context.exposures, ...Object.fromEntries(reserved) },
-          recent: [...context.recent.filter((time) => time > at - 1_000), ...questions.map(() => at)],
+          recent: [...context.recent.filter((time) => isInSecond(time, at)), ...questions.map(() => at)],
         });
       }
       enqueue.sendParent({
@@ -164,7 +165,8 @@ export const gateMachine = setup({
       const told = exposureOf(order);
       // What it is to its parent was decided when it was judged.
       const known = context.exposures[order.clientOrderId];
-      const exposure = known?.parent === null ? { ...told, parent: null } : told;
+      const isAlone = known ? known.parent === null : !isExitOf(context, told);
+      const exposure = isAlone ? { ...told, parent: null } : told;
       const numbers = withNumber(context.numbers, order);
       if (!isClosed(order) && !isZero(exposure.remaining)) {
         // Most of what is told of an order changes nothing here, and a copy costs what all of them cost.

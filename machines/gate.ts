@@ -1,5 +1,13 @@
 /** The arithmetic of the risk gate: limits, and what speaks against an order. Closed list of reasons. */
-import { isCollarable, outside, type Reach, reachesOf, referencePrice } from './collar.ts';
+import {
+  anchorOfExit,
+  fairPrice,
+  isCollarable,
+  outside,
+  type Reach,
+  reachesOf,
+  referencePrice,
+} from './collar.ts';
 import {
   absolute,
   add,
@@ -11,10 +19,24 @@ import {
   negate,
   subtract,
 } from './decimal.ts';
-import { fillable } from './incarnation.ts';
+import {
+  beyondParent,
+  decided,
+  type Exposure,
+  exitsOf,
+  exposureOf,
+  grows,
+  type Holdings,
+  heldIn,
+  isUncertain,
+  openOn,
+  openParentOf,
+  positionKey,
+  reduces,
+  sideWith,
+} from './exposure.ts';
 import type { Mark } from './market.ts';
-import type { Order, OrderTicket, Reason, Side } from './order.ts';
-import { type ContractNumbers, identityOf, isSameInstrument } from './sameness.ts';
+import type { OrderTicket, Reason } from './order.ts';
 
 export interface GateLimits {
   /** units of the instrument; `"0"` = no limit, here and below */
@@ -72,43 +94,25 @@ export interface GateQuestion {
   readonly multiplier: Decimal | null;
   /** TWS's number of the contract, where it had to be asked for */
   readonly conId?: number | null;
+  /** what TWS calls that contract, where the ticket calls it otherwise */
+  readonly alias?: string;
   /** of an order whose terms are to change: what the broker order that carries the change has filled already */
   readonly filled?: Decimal;
 }
 
-/** What an open order may still do to a position. */
-export interface Exposure {
-  readonly account: string;
-  readonly instrument: string;
-  readonly side: Side;
-  readonly remaining: Decimal;
-  /** the part of it that former broker orders of a changed order may fill: another change does not touch it */
-  readonly beside: Decimal;
-  /** the order that it waits for, if there is one: while that can open what this closes, this adds nothing to the worst case */
-  readonly parent: string | null;
-  /** the price at which it is to trade; null: at any */
-  readonly entry: Decimal | null;
-}
-
-export interface GateBook {
+export interface GateBook extends Holdings {
   readonly limits: GateLimits;
   readonly tradingMode: 'paper' | 'live' | 'off';
   /** accounts of this login; empty while unknown */
   readonly accounts: readonly string[];
-  readonly exposures: Readonly<Record<string, Exposure>>;
-  /** `account|instrument` -> signed quantity */
-  readonly positions: Readonly<Record<string, Decimal>>;
   /** times of the newest submissions, ms since the epoch */
   readonly recent: readonly number[];
   /** account -> profit or loss of the day in base currency */
   readonly dailyPnl: Readonly<Record<string, Decimal>>;
-  /** `account|instrument` of positions on which the broker's books and ours differ */
-  readonly uncertain: readonly string[];
-  /** what is known of which names mean the same */
-  readonly numbers: ContractNumbers;
 }
 
-export const positionKey = (account: string, instrument: string): string => `${account}|${instrument}`;
+/** Of a clock that was put back the future does not count. */
+export const isInSecond = (time: number, at: number): boolean => time > at - 1_000 && time <= at;
 
 const isLimited = (limit: Decimal | number): boolean =>
   typeof limit === 'number' ? limit > 0 : !isZero(limit);
@@ -125,22 +129,6 @@ export function unpricedLimits(limits: GateLimits, { ticket, mark }: GateQuestio
     ];
   }
   return isLimited(limits.priceCollarPercent) && isCollarable(ticket) ? ['PRICE_COLLAR_PERCENT'] : [];
-}
-
-export const isSameExposure = (a: Exposure, b: Exposure): boolean =>
-  (Object.keys(a) as (keyof Exposure)[]).every((field) => a[field] === b[field]);
-
-export function exposureOf(order: OrderTicket | Order): Exposure {
-  const { newest, older } = 'fills' in order ? fillable(order) : { newest: order.quantity, older: '0' };
-  return {
-    account: order.account,
-    instrument: order.instrument,
-    side: order.side,
-    remaining: add(newest, older),
-    beside: older,
-    parent: ('orphaned' in order && order.orphaned ? undefined : order.parentClientOrderId) ?? null,
-    entry: order.stopPrice ?? order.limitPrice ?? null,
-  };
 }
 
 /** The ticket with what it may still fill. */
@@ -166,18 +154,6 @@ export function reservationOf(
   return decided(book, exposureOf(restOf(question)), replaces, together);
 }
 
-function decided(
-  book: GateBook,
-  own: Exposure,
-  replaces: string | null,
-  together: Readonly<Record<string, Exposure>>,
-): Exposure {
-  const former =
-    replaces !== null && Object.hasOwn(book.exposures, replaces) ? book.exposures[replaces] : undefined;
-  const isAttached = former ? former.parent !== null : openParentOf(book, own, together) !== undefined;
-  return isAttached ? own : { ...own, parent: null };
-}
-
 /** IB's own convention. */
 export const isPaperAccount = (account: string): boolean => account.startsWith('D');
 
@@ -197,7 +173,7 @@ export function review(
       denial('open-orders', `${openCount} open orders would exceed MAX_OPEN_ORDERS=${limits.maxOpenOrders}`),
     );
   }
-  const inLastSecond = book.recent.filter((time) => time > at - 1_000).length;
+  const inLastSecond = book.recent.filter((time) => isInSecond(time, at)).length;
   if (isLimited(limits.maxOrdersPerSecond) && inLastSecond + questions.length > limits.maxOrdersPerSecond) {
     denials.push(
       denial(
@@ -253,11 +229,13 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
   }
   const reference = referencePrice(mark, ticket.side);
   const parent = openParentOf(book, exposureOf(rest), options.together);
-  const reaches = reference === null ? [] : reachesOf(ticket, reference, parent?.entry ?? null);
+  const fair = fairPrice(mark, ticket.side);
+  const reaches = fair === null ? [] : reachesOf(ticket, fair, parent?.entry ?? null);
   const price = highest([
     ticket.limitPrice,
     ticket.stopPrice,
     reference,
+    fair,
     ...reaches.map((each) => each.price),
   ]);
   if (multiplier === null && (isLimited(limits.maxOrderNotional) || isLimited(limits.maxPositionNotional))) {
@@ -282,10 +260,26 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
   }
   const collar = outsideCollar(ticket, reaches, limits.priceCollarPercent);
   if (collar) denials.push(collar);
+  if (fair !== null) denials.push(...exitsOutside(book, ticket, fair, options.replaces));
   denials.push(...reviewPosition(book, rest, worth, options));
   const loss = lossDenial(book, ticket.account);
-  if (loss && !reduces(book, rest, options.replaces)) denials.push(loss);
+  if (loss && !isHarmless(book, rest, options)) denials.push(loss);
   return denials;
+}
+
+/** Exits of an order that is changed: each was judged by where it opened before. */
+function exitsOutside(book: GateBook, ticket: OrderTicket, fair: Decimal, replaces: string | null): Denial[] {
+  const percent = book.limits.priceCollarPercent;
+  if (replaces === null || !isLimited(percent)) return [];
+  const { entry, side } = exposureOf(ticket);
+  return exitsOf(book, replaces).flatMap(([id, exit]) => {
+    if (exit.limit === null || exit.side === side) return [];
+    const anchor = anchorOfExit(exit.side, fair, entry);
+    const reach = { field: 'limitPrice', value: exit.limit, price: exit.limit, anchor };
+    if (!outside([reach], exit.side, percent)) return [];
+    const detail = `limitPrice ${exit.limit} of its exit ${id} would be more than PRICE_COLLAR_PERCENT=${percent} beyond the market (${anchor}): change that first`;
+    return [denial('price-collar', detail)];
+  });
 }
 
 /** Whether the day's profit or loss, where it is limited, is not told. */
@@ -340,7 +334,7 @@ function reviewPosition(
 ): Denial[] {
   const denials: Denial[] = [];
   const { maxPositionNotional } = book.limits;
-  if (options.isReducing && !reduces(book, ticket, options.replaces)) {
+  if (options.isReducing && !isHarmless(book, ticket, options)) {
     denials.push(denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass'));
   }
   const isMereExit = isZero(beyondParent(book, exposureOf(ticket), options.together));
@@ -352,15 +346,28 @@ function reviewPosition(
       ),
     );
   }
-  if (isMereExit || !isLimited(maxPositionNotional)) return denials;
+  if (!isLimited(maxPositionNotional)) return denials;
   const held = heldIn(book, ticket);
+  const exceeds = (after: Decimal): Decimal | null => {
+    const notional = worth(after);
+    return notional !== null && compare(notional, maxPositionNotional) > 0 ? notional : null;
+  };
+  const closed = shrunk(book, ticket, options) ? afterExits(book, ticket, options) : held;
+  const overclosed = grows(held, closed) ? exceeds(closed) : null;
+  if (overclosed !== null)
+    denials.push(
+      denial(
+        'position-notional',
+        `its exits could make a position of ${closed} (${overclosed}), and MAX_POSITION_NOTIONAL=${maxPositionNotional}: make them smaller first`,
+      ),
+    );
+  if (isMereExit) return denials;
   const sameSide = sideWith(book, ticket, options.replaces, options.together);
   const after = ticket.side === 'buy' ? add(held, sameSide) : subtract(held, sameSide);
-  const grows = compare(absolute(after), absolute(held)) > 0;
   // By itself it closes more than there is: what it opens on the other side is a position like any other.
   const turns = compare(multiply(after, held), '0') < 0 && compare(ticket.quantity, absolute(held)) > 0;
-  const notional = worth(after);
-  if ((grows || turns) && notional !== null && compare(notional, maxPositionNotional) > 0) {
+  const notional = grows(held, after) || turns ? exceeds(after) : null;
+  if (notional !== null) {
     denials.push(
       denial(
         'position-notional',
@@ -371,124 +378,44 @@ function reviewPosition(
   return denials;
 }
 
-type Held = Pick<OrderTicket, 'account' | 'instrument'> & Partial<Pick<OrderTicket, 'contract'>>;
-
-/** Tells of names whether they mean this instrument; each is looked at once, however many orders have it. */
-function sameAs(book: GateBook, named: Omit<Held, 'account'>): (instrument: string) => boolean {
-  const identity = identityOf(book.numbers, named);
-  const known = new Map([[named.instrument, true]]);
-  return (instrument) => {
-    const told = known.get(instrument);
-    if (told !== undefined) return told;
-    const isSame = isSameInstrument(identity, identityOf(book.numbers, { instrument }));
-    known.set(instrument, isSame);
-    return isSame;
-  };
+/** The position if the exits of an order with these terms traded and it did not. */
+function afterExits(book: GateBook, ticket: OrderTicket, options: Setting): Decimal {
+  const side = ticket.side === 'buy' ? 'sell' : 'buy';
+  const exits = openOn(book, { ...ticket, side }, options.together);
+  const held = heldIn(book, ticket);
+  return side === 'buy' ? add(held, exits) : subtract(held, exits);
 }
 
-/** The signed quantity held, under whatever name. */
-function heldIn(book: GateBook, held: Held): Decimal {
-  const prefix = positionKey(held.account, '');
-  const isIt = sameAs(book, held);
-  return Object.entries(book.positions).reduce(
-    (sum, [key, quantity]) =>
-      key.startsWith(prefix) && isIt(key.slice(prefix.length)) ? add(sum, quantity) : sum,
-    '0',
+/** Whether a change does nothing but make an order smaller. */
+function shrunk(book: GateBook, ticket: OrderTicket, { replaces }: Setting): boolean {
+  const former =
+    replaces !== null && Object.hasOwn(book.exposures, replaces) ? book.exposures[replaces] : undefined;
+  return (
+    former !== undefined &&
+    compare(exposureOf(ticket).remaining, subtract(former.remaining, former.beside)) < 0
   );
 }
 
-function isUncertain(book: GateBook, held: Held): boolean {
-  if (book.uncertain.length === 0) return false;
-  const prefix = positionKey(held.account, '');
-  const isIt = sameAs(book, held);
-  return book.uncertain.some((key) => key.startsWith(prefix) && isIt(key.slice(prefix.length)));
-}
-
-/** Whether the order, with all open ones of its side, cannot do more than close the position. */
-function reduces(book: GateBook, ticket: OrderTicket, replaces: string | null): boolean {
-  const held = heldIn(book, ticket);
-  const closes = ticket.side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0;
-  return closes && compare(sideWith(book, ticket, replaces), absolute(held)) <= 0;
-}
-
 /**
- * What an order may do beyond closing what its parent has yet to open. One that names a parent which is gone, or of another
- * instrument, or of its own side, is an order like any other.
+ * What passes when nothing may grow: an order that shrinks a position, the exit of one that works at the broker, and a change that
+ * makes one smaller without leaving its exits too large.
  */
-function beyondParent(
-  book: GateBook,
-  exposure: Exposure,
-  together: Readonly<Record<string, Exposure>> = {},
-): Decimal {
-  const parent = openParentOf(book, exposure, together);
-  return parent ? larger(subtract(exposure.remaining, parent.remaining), '0') : exposure.remaining;
-}
-
-/** The open order whose exit this is, if it is one. */
-function openParentOf(
-  book: GateBook,
-  exposure: Exposure,
-  together: Readonly<Record<string, Exposure>>,
-): Exposure | undefined {
-  const { parent: name } = exposure;
-  if (name === null) return undefined;
-  const of = Object.hasOwn(together, name) ? together : book.exposures;
-  const parent = Object.hasOwn(of, name) ? of[name] : undefined;
-  const isItsExit =
-    parent !== undefined &&
-    parent.account === exposure.account &&
-    parent.side !== exposure.side &&
-    sameAs(book, { instrument: parent.instrument })(exposure.instrument);
-  return isItsExit ? parent : undefined;
-}
-
-/** All that may trade on the side of this order, which is included. Of the exits of one parent only one fills. */
-function sideWith(
-  book: GateBook,
-  ticket: OrderTicket,
-  replaces: string | null,
-  together: Readonly<Record<string, Exposure>> = {},
-): Decimal {
-  const own = decided(book, exposureOf(ticket), replaces, together);
-  const isOfTicket = sameAs(book, ticket);
-  const exits = new Map<string, Decimal>();
-  let open = '0';
-  const count = (parent: string | null, quantity: Decimal): void => {
-    if (parent === null) open = add(open, quantity);
-    else exits.set(parent, larger(exits.get(parent) ?? '0', quantity));
-  };
-  for (const [id, exposure] of Object.entries(book.exposures)) {
-    if (exposure.side !== ticket.side) continue;
-    if (exposure.account !== ticket.account || !isOfTicket(exposure.instrument)) continue;
-    count(exposure.parent, id === replaces ? exposure.beside : beyondParent(book, exposure));
-  }
-  count(own.parent, beyondParent(book, own, together));
-  return [...exits.values()].reduce(add, open);
+function isHarmless(book: GateBook, ticket: OrderTicket, options: Setting): boolean {
+  const own = exposureOf(ticket);
+  if (reduces(book, ticket, options.replaces)) return true;
+  if (openParentOf(book, own, {}) && isZero(beyondParent(book, own))) return true;
+  const former = options.replaces === null ? undefined : book.exposures[options.replaces];
+  const isSameOtherwise = former?.entry === own.entry && former?.limit === own.limit;
+  return (
+    isSameOtherwise &&
+    shrunk(book, ticket, options) &&
+    !grows(heldIn(book, ticket), afterExits(book, ticket, options))
+  );
 }
 
 function highest(prices: readonly (Decimal | null | undefined)[]): Decimal | null {
   return prices.reduce<Decimal | null>(
     (best, price) => (price ? (best === null ? price : larger(best, price)) : best),
     null,
-  );
-}
-
-/** Open orders of the side on which the broker itself has just traded that could now turn the position round. */
-export function reversals(
-  book: GateBook,
-  account: string,
-  instrument: string,
-  side: Side,
-): readonly string[] {
-  const held = heldIn(book, { account, instrument });
-  const isIt = sameAs(book, { instrument });
-  const closable = larger(side === 'sell' ? held : negate(held), '0');
-  return Object.entries(book.exposures).flatMap(([id, exposure]) =>
-    exposure.account === account &&
-    isIt(exposure.instrument) &&
-    exposure.side === side &&
-    compare(exposure.remaining, closable) > 0
-      ? [id]
-      : [],
   );
 }

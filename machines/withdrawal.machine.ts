@@ -13,6 +13,8 @@ export interface Lease {
   readonly cancelAfterMs: number;
   /** ms since the epoch */
   readonly expiresAt: number;
+  /** since when it has been renewed in time, ms; absent: from a journal that does not say */
+  readonly since?: number;
 }
 
 /** One order that must go. */
@@ -104,10 +106,13 @@ const leaseOf = (leases: readonly Lease[], client: string): Lease | undefined =>
 
 /** Whether one more client may have a lease, or this one has it already. */
 export const isRoomFor = ({ leases }: WithdrawalStanding, client: string): boolean =>
-  leases.length < leasesMax || hasLease({ leases }, client);
+  leases.length < leasesMax || leaseOf(leases, client) !== undefined;
 
-export const hasLease = ({ leases }: Pick<WithdrawalStanding, 'leases'>, client: string): boolean =>
-  leaseOf(leases, client) !== undefined;
+/** Which life of its client a lease is; null: it has none. One that was lost and taken anew is another. */
+export const lifeOf = ({ leases }: Pick<WithdrawalStanding, 'leases'>, client: string): number | null => {
+  const lease = leaseOf(leases, client);
+  return lease ? (lease.since ?? 0) : null;
+};
 
 /** Whether a lease on these terms is what stands, but for its time: nothing of it has to be made durable. */
 export const isRenewal = (
@@ -178,7 +183,8 @@ export const withdrawalMachine = setup({
       const { client, cancelAfterMs, at } = event as Of<'lease.renew'>;
       const expiresAt = at + cancelAfterMs;
       const others = context.leases.filter((lease) => lease.client !== client);
-      const leases = [...others, { client, cancelAfterMs, expiresAt }];
+      const since = leaseOf(context.leases, client)?.since ?? at;
+      const leases = [...others, { client, cancelAfterMs, expiresAt, since }];
       const standing = standingOf({ ...context, leases });
       enqueue.assign({ ...standing, at });
       enqueue.cancel(timerOf(client));

@@ -5,7 +5,7 @@ import type { GateVerdict } from '../machines/gate.machine.ts';
 import { ticketOf } from '../machines/identity.ts';
 import type { Order, OrderTicket, Reason } from '../machines/order.ts';
 import { exitNames, isRepetition } from '../machines/repetition.ts';
-import { hasLease, isRenewal, isRoomFor } from '../machines/withdrawal.machine.ts';
+import { isRenewal, isRoomFor, lifeOf } from '../machines/withdrawal.machine.ts';
 import { createAppraisal } from './appraisal.ts';
 import type {
   ChangeOutcome,
@@ -56,8 +56,8 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const unnamed = unnamedAccount(request);
     if (unnamed) return unnamed;
     const { shut } = runtime.child('desk').getSnapshot().context;
-    const isLeased = (): boolean => hasLease(withdrawalStanding(), request.client ?? '');
-    const wasLeased = isLeased();
+    const life = (): number | null => lifeOf(withdrawalStanding(), request.client ?? '');
+    const lifeThen = life();
     const asked = performance.now();
     // While the desk is shut only a repeated submission gets another answer than that, and needs no market for it.
     const market = shut
@@ -67,7 +67,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
     const loss = shut ? undefined : lossOf(tickets[0]?.account ?? '');
     if (loss) await loss;
     // It waited for the market: what was bound to a life that has ended since would be nobody's.
-    if (wasLeased && !isLeased())
+    if (lifeThen !== null && life() !== lifeThen)
       return unavailable({
         code: 'lease-lapsed',
         message:
@@ -344,14 +344,15 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       const latched =
         status().state === 'halted' ? null : nextRecord(runtime, ({ event }) => event === 'trading.changed');
       runtime.send({ type: 'gate.halt', reason: { code: 'kill', message }, at: now() });
+      const isReachable = runtime.root.getSnapshot().hasTag('reconciled');
+      if (!isReachable) runtime.send({ type: 'withdrawal.demandAll', at: now() });
+      // First, and for those that we do not know of as well: one message is not held up by pacing as hundreds are.
+      runtime.send({ type: 'tws.cancelAll' });
       const doomed = openOrders();
       const fates = await cancelAll();
       withdraw(doomed, 'kill');
-      // Whatever we do not know of must go as well. What becomes of others' orders only the lists tell.
+      // What becomes of others' orders only the lists tell.
       const others = openOrders({ ofOthers: true });
-      const isReachable = runtime.root.getSnapshot().hasTag('reconciled');
-      if (!isReachable) runtime.send({ type: 'withdrawal.demandAll', at: now() });
-      runtime.send({ type: 'tws.cancelAll' });
       runtime.send({ type: 'evidence.wanted', why: 'everything was cancelled' });
       if (latched !== null) isLatchDurable = await latched;
       return [

@@ -55,6 +55,8 @@ function startGate(
         readonly at?: number;
         readonly multiplier?: string | null;
         readonly conId?: number;
+        readonly alias?: string;
+        readonly replaces?: string;
       } = {},
     ) {
       requests += 1;
@@ -64,12 +66,13 @@ function startGate(
         mark: options.mark === undefined ? mark : options.mark,
         multiplier: options.multiplier === undefined ? '1' : options.multiplier,
         ...(options.conId === undefined ? {} : { conId: options.conId }),
+        ...(options.alias === undefined ? {} : { alias: options.alias }),
       };
       gate.send({
         type: 'gate.review',
         requestId,
         questions: [question],
-        replaces: null,
+        replaces: options.replaces ?? null,
         preview: false,
         at: options.at ?? at,
       });
@@ -183,7 +186,7 @@ test.for<[string, Partial<GateLimits>, Change, string[]]>([
       trailAmount: '2',
       stopPrice: '190',
       limitPrice: undefined,
-      tws: { lmtPriceOffset: 10.01 },
+      tws: { lmtPriceOffset: 13 },
     },
     ['order-notional'],
   ],
@@ -521,4 +524,116 @@ test('of an order with two live broker orders both count, and of a change that i
   expect(gate.snapshot().context.exposures['c-1']).toMatchObject({ remaining: '50' });
   note({ state: 'cancelled', incarnations: [] });
   expect(gate.snapshot().context.exposures).not.toHaveProperty('c-1');
+});
+
+test('an entry is not made smaller than its exits allow, and its exits are judged where it is to open', () => {
+  const gate = startGate({ maxPositionNotional: '20000', priceCollarPercent: '5' });
+  const entry = { clientOrderId: 'entry', limitPrice: '180', quantity: '100' };
+  const exit = { side: 'sell', parentClientOrderId: 'entry' } as const;
+  const stop = { ...exit, clientOrderId: 'stop', type: 'stop', stopPrice: '170' } as const;
+  expect(gate.judge(entry)).toEqual([]);
+  expect(gate.judge({ ...stop, quantity: '200' })).toEqual([]);
+  // Ninety fewer to open: the stop could sell 110 more than that, and 190 with the next.
+  expect(gate.judge({ ...entry, quantity: '99' }, { replaces: 'entry' })).toEqual([]);
+  expect(gate.judge({ ...entry, quantity: '10' }, { replaces: 'entry' })).toEqual(['position-notional']);
+  expect(gate.judge({ ...exit, clientOrderId: 'profit', quantity: '99', limitPrice: '175' })).toEqual([]);
+  expect(gate.judge({ ...entry, limitPrice: '188' }, { replaces: 'entry' })).toEqual(['price-collar']);
+  expect(gate.judge({ ...entry, limitPrice: '182' }, { replaces: 'entry' })).toEqual([]);
+});
+
+test('while nothing may grow, entries that work may be protected and made smaller', () => {
+  const gate = startGate({ maxDailyLoss: '100' });
+  const entry = { clientOrderId: 'entry', quantity: '10', limitPrice: '180' };
+  const stop = {
+    clientOrderId: 'stop',
+    side: 'sell',
+    type: 'stop',
+    quantity: '10',
+    stopPrice: '170',
+  } as const;
+  const attached = { ...stop, parentClientOrderId: 'entry' };
+  gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily: '0' });
+  expect([gate.judge(entry), gate.judge(attached)]).toEqual([[], []]);
+  const nothingMayGrow = (why: string): void => {
+    expect(gate.judge({ ...attached, stopPrice: '175' }, { replaces: 'stop' })).toEqual([]);
+    expect(gate.judge({ ...attached, clientOrderId: `second-${why}` })).toEqual([]);
+    expect(gate.judge({ ...entry, quantity: '11' }, { replaces: 'entry' })).toEqual([why]);
+    expect(gate.judge({ ...entry, limitPrice: '181' }, { replaces: 'entry' })).toEqual([why]);
+    // Its exits would open what it does not.
+    expect(gate.judge({ ...entry, quantity: '9' }, { replaces: 'entry' })).toEqual([why]);
+    expect(gate.judge({ clientOrderId: 'new', quantity: '1' })).toEqual([why]);
+    expect(gate.judge({ ...stop, clientOrderId: 'lone' })).toEqual([why]);
+  };
+  gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily: '-101' });
+  nothingMayGrow('daily-loss');
+  gate.send({ type: 'gate.pnlNoted', account: 'DU1234567', daily: '0' });
+  gate.send({ type: 'gate.reduce', reason: { code: 'operator', message: 'less' }, at });
+  nothingMayGrow('not-reducing');
+  gate.send({ type: 'gate.release', clientOrderIds: ['stop', 'second-daily-loss', 'second-not-reducing'] });
+  expect(gate.judge({ ...entry, quantity: '9' }, { replaces: 'entry' })).toEqual([]);
+});
+
+test('a stop that is past already is no place where an exit could wait', () => {
+  const gate = startGate({ priceCollarPercent: '5' });
+  expect(gate.judge({ clientOrderId: 'past', side: 'sell', type: 'stop', stopPrice: '5000' })).toEqual([]);
+  expect(gate.judge({ parentClientOrderId: 'past', limitPrice: '5900' })).toEqual(['price-collar']);
+});
+
+test('a stop that trails comes to the market, and its limit keeps the distance', () => {
+  const gate = startGate({ priceCollarPercent: '5' });
+  const trailing = { type: 'trailing_stop_limit', trailAmount: '1', stopPrice: '5000' } as const;
+  expect(gate.judge({ ...trailing, limitPrice: '5900' })).toEqual(['price-collar']);
+  expect(gate.judge({ ...trailing, limitPrice: '5009' })).toEqual([]);
+  expect(gate.judge({ ...trailing, side: 'sell', stopPrice: '10', limitPrice: '0.5' })).toEqual([
+    'price-collar',
+  ]);
+});
+
+test('a clock that was put back stops no order', () => {
+  const gate = startGate({ maxOrdersPerSecond: 1 });
+  expect([gate.judge({}), gate.judge({})]).toEqual([[], ['order-rate']]);
+  expect(gate.judge({}, { at: at - 3_600_000 })).toEqual([]);
+  expect(gate.judge({}, { at: at - 3_600_000 })).toEqual(['order-rate']);
+});
+
+test('against a lone bid of a cent nothing is cheap', () => {
+  const wide: Mark = { bid: 0.01, ask: 199_999, last: 187, close: 186, at };
+  const gate = startGate({ maxOrderNotional: '1000', priceCollarPercent: '5' });
+  const sell = { side: 'sell', quantity: '6' } as const;
+  expect(gate.judge({ ...sell, type: 'market_on_close' }, { mark: wide })).toEqual(['order-notional']);
+  expect(gate.judge({ ...sell, quantity: '1', limitPrice: '0.02' }, { mark: wide })).toEqual([
+    'price-collar',
+  ]);
+  const buys = startGate({ priceCollarPercent: '5' });
+  expect(buys.judge({ limitPrice: '250' }, { mark: wide })).toEqual(['price-collar']);
+  expect(buys.judge({ limitPrice: '190' }, { mark: wide })).toEqual([]);
+});
+
+test('a contract that a client calls by its number is one with its name', () => {
+  const gate = startGate({ maxPositionNotional: '1900' });
+  const numbered = { conId: 265_598, alias: 'AAPL' };
+  expect(gate.judge({ instrument: 'CONID:265598', quantity: '6' }, numbered)).toEqual([]);
+  expect(gate.judge({ instrument: 'AAPL', quantity: '6' })).toEqual(['position-notional']);
+});
+
+test('after a restart a child that closes nothing of its parent counts like any order', () => {
+  const gate = startGate({ maxPositionNotional: '3000' });
+  const child = (clientOrderId: string, change: Partial<Order>): void =>
+    gate.send({ type: 'gate.orderNoted', order: order({ clientOrderId, state: 'working', ...change }) });
+  gate.send(position('5'));
+  for (const name of ['one', 'two']) child(name, { quantity: '5', parentClientOrderId: 'gone' });
+  expect(gate.judge({ quantity: '2' })).toEqual(['position-notional']);
+  // Exits of what is held: one of them fills.
+  gate.send({ type: 'gate.release', clientOrderIds: ['one', 'two'] });
+  for (const name of ['profit', 'stop'])
+    child(name, { side: 'sell', quantity: '5', parentClientOrderId: 'gone' });
+  expect(gate.judge({ side: 'sell', quantity: '16' })).toEqual([]);
+});
+
+test('a liquidation calls back the newest of what could turn the position round together', () => {
+  const gate = startGate();
+  gate.send(position('100'));
+  for (const clientOrderId of ['old', 'new']) gate.judge({ clientOrderId, side: 'sell', quantity: '60' });
+  gate.send({ type: 'gate.liquidated', account: 'DU1234567', instrument: 'AAPL', side: 'sell', at });
+  expect(gate.heard).toContainEqual({ type: 'gate.reversing', clientOrderIds: ['new'], at });
 });
