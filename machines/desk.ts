@@ -3,9 +3,10 @@
  * The machine in desk.machine.ts runs them.
  */
 import { add, compare, isZero, larger, subtract } from './decimal.ts';
+import type { Denial } from './denial.ts';
 import { isClosed } from './evidence.ts';
 import type { GateEvent, GateReport } from './gate.machine.ts';
-import type { Denial, GateQuestion } from './gate.ts';
+import type { GateQuestion } from './gate.ts';
 import { lostBelow, type OrderIndex, orderKey } from './identity.ts';
 import { filledUnder, incarnationsOf } from './incarnation.ts';
 import { type Lookup, lookUp, put, remove } from './lookup.ts';

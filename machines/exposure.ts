@@ -1,6 +1,7 @@
 /** What open orders may still do to positions: the sums of the risk gate. */
-import { absolute, add, compare, type Decimal, larger, negate, subtract } from './decimal.ts';
+import { absolute, add, compare, type Decimal, larger, multiply, negate, subtract } from './decimal.ts';
 import { fillable } from './incarnation.ts';
+import type { ComboLeg } from './instrument.ts';
 import type { Order, OrderTicket, Side } from './order.ts';
 import { type ContractNumbers, identityOf, isSameInstrument } from './sameness.ts';
 
@@ -18,6 +19,18 @@ export interface Exposure {
   readonly entry: Decimal | null;
   /** up to which it may trade, of a plain limit order; null: of others */
   readonly limit: Decimal | null;
+  /** of a combination: what it trades */
+  readonly legs?: readonly ExposedLeg[];
+}
+
+/** One leg of a combination. */
+export interface ExposedLeg {
+  /** `CONID:n` */
+  readonly instrument: string;
+  /** of a combination that is bought */
+  readonly side: Side;
+  /** units for each of the combination */
+  readonly ratio: Decimal;
 }
 
 /** What is held and what may still trade. */
@@ -35,7 +48,8 @@ export interface Holdings {
 export const positionKey = (account: string, instrument: string): string => `${account}|${instrument}`;
 
 export const isSameExposure = (a: Exposure, b: Exposure): boolean =>
-  (Object.keys(a) as (keyof Exposure)[]).every((field) => a[field] === b[field]);
+  // The legs of an order are what they were.
+  (Object.keys(a) as (keyof Exposure)[]).every((field) => field === 'legs' || a[field] === b[field]);
 
 /** Where the market is when it trades. A stop may be past already, and then that is anywhere. */
 const opensAt = ({ type, stopPrice, limitPrice }: OrderTicket | Order): Decimal | null =>
@@ -52,7 +66,31 @@ export function exposureOf(order: OrderTicket | Order): Exposure {
     parent: ('orphaned' in order && order.orphaned ? undefined : order.parentClientOrderId) ?? null,
     entry: opensAt(order),
     limit: order.type === 'limit' || order.type === 'limit_on_close' ? (order.limitPrice ?? null) : null,
+    ...(order.contract.secType === 'BAG' && order.contract.comboLegs
+      ? { legs: order.contract.comboLegs.map(exposedLeg) }
+      : {}),
   };
+}
+
+const exposedLeg = ({ conId, ratio, action }: ComboLeg): ExposedLeg => ({
+  instrument: `CONID:${conId}`,
+  side: action === 'BUY' ? 'buy' : 'sell',
+  ratio: String(ratio),
+});
+
+/** On which side a leg trades when the combination trades on this one. */
+export const sideOfLeg = (side: Side, leg: Pick<ExposedLeg, 'side'>): Side =>
+  side === 'buy' ? leg.side : leg.side === 'buy' ? 'sell' : 'buy';
+
+/** All that may trade on the side of one leg of a combination, itself included. */
+export function legWith(
+  book: Holdings,
+  ticket: OrderTicket,
+  leg: ExposedLeg,
+  replaces: string | null,
+): Decimal {
+  const named = { account: ticket.account, instrument: leg.instrument, side: sideOfLeg(ticket.side, leg) };
+  return add(openOn(book, named, {}, null, replaces), multiply(ticket.quantity, leg.ratio));
 }
 
 export function decided(
@@ -107,9 +145,18 @@ export function isUncertain(book: Holdings, held: Held): boolean {
 
 /** Whether the order, with all open ones of its side, cannot do more than close the position. */
 export function reduces(book: Holdings, ticket: OrderTicket, replaces: string | null): boolean {
-  const held = heldIn(book, ticket);
-  const closes = ticket.side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0;
-  return closes && compare(sideWith(book, ticket, replaces), absolute(held)) <= 0;
+  const { legs } = exposureOf(ticket);
+  const closes = (held: Decimal, side: Side, open: () => Decimal): boolean =>
+    (side === 'sell' ? compare(held, '0') > 0 : compare(held, '0') < 0) &&
+    compare(open(), absolute(held)) <= 0;
+  if (!legs) return closes(heldIn(book, ticket), ticket.side, () => sideWith(book, ticket, replaces));
+  return legs.every((leg) =>
+    closes(
+      heldIn(book, { account: ticket.account, instrument: leg.instrument }),
+      sideOfLeg(ticket.side, leg),
+      () => legWith(book, ticket, leg, replaces),
+    ),
+  );
 }
 
 /**
@@ -185,9 +232,12 @@ export function openOn(
     else exits.set(parent, larger(exits.get(parent) ?? '0', quantity));
   };
   for (const [id, exposure] of Object.entries(book.exposures)) {
-    if (exposure.side !== named.side) continue;
-    if (exposure.account !== named.account || !isIt(exposure.instrument)) continue;
-    count(exposure.parent, id === replaces ? exposure.beside : beyondParent(book, exposure, together));
+    if (exposure.account !== named.account) continue;
+    const left = (): Decimal => (id === replaces ? exposure.beside : beyondParent(book, exposure, together));
+    for (const leg of exposure.legs ?? [])
+      if (sideOfLeg(exposure.side, leg) === named.side && isIt(leg.instrument))
+        count(null, multiply(left(), leg.ratio));
+    if (exposure.side === named.side && isIt(exposure.instrument)) count(exposure.parent, left());
   }
   if (own) count(own[0].parent, own[1]);
   return [...exits.values()].reduce(add, open);

@@ -1,10 +1,10 @@
 /** The risk gate: reviews and reserves in one step, so that two orders cannot pass on the same room. Latched. */
 import { assign, enqueueActions, setup } from 'xstate';
 import { add, isZero, larger, subtract } from './decimal.ts';
+import type { Denial } from './denial.ts';
 import { isClosed } from './evidence.ts';
 import { exposureOf, isExitOf, isSameExposure, positionKey, reversals } from './exposure.ts';
 import {
-  type Denial,
   type GateBook,
   type GateLimits,
   type GateQuestion,

@@ -8,6 +8,7 @@ import {
   reachesOf,
   referencePrice,
 } from './collar.ts';
+import { type LegMarket, reviewCombo, unpricedOfCombo } from './combo.ts';
 import {
   absolute,
   add,
@@ -19,6 +20,7 @@ import {
   negate,
   subtract,
 } from './decimal.ts';
+import { type Denial, denial, isLimited } from './denial.ts';
 import {
   beyondParent,
   decided,
@@ -36,7 +38,7 @@ import {
   sideWith,
 } from './exposure.ts';
 import type { Mark } from './market.ts';
-import type { OrderTicket, Reason } from './order.ts';
+import type { OrderTicket } from './order.ts';
 
 export interface GateLimits {
   /** units of the instrument; `"0"` = no limit, here and below */
@@ -51,31 +53,6 @@ export interface GateLimits {
   readonly maxPositionNotional: Decimal;
   /** in the account's base currency */
   readonly maxDailyLoss: Decimal;
-}
-
-/** Why the gate refuses. A code is never reused for another meaning. */
-export const denialCodes = [
-  'account-unknown',
-  'account-not-paper',
-  'duplicate',
-  'order-quantity',
-  'order-notional',
-  'notional-unknown',
-  'no-price',
-  'open-orders',
-  'order-rate',
-  'price-collar',
-  'position-notional',
-  'daily-loss',
-  'daily-loss-unknown',
-  'not-reducing',
-  'position-uncertain',
-] as const;
-export type DenialCode = (typeof denialCodes)[number];
-export interface Denial extends Reason {
-  readonly code: DenialCode;
-  /** the order that it is about, when several are judged together; absent: all of them */
-  readonly clientOrderId?: string;
 }
 
 /**
@@ -94,6 +71,8 @@ export interface GateQuestion {
   readonly multiplier: Decimal | null;
   /** TWS's number of the contract, where it had to be asked for */
   readonly conId?: number | null;
+  /** of a combination: what is known of its legs */
+  readonly legs?: readonly LegMarket[];
   /** what TWS calls that contract, where the ticket calls it otherwise */
   readonly alias?: string;
   /** of an order whose terms are to change: what the broker order that carries the change has filled already */
@@ -114,12 +93,9 @@ export interface GateBook extends Holdings {
 /** Of a clock that was put back the future does not count. */
 export const isInSecond = (time: number, at: number): boolean => time > at - 1_000 && time <= at;
 
-const isLimited = (limit: Decimal | number): boolean =>
-  typeof limit === 'number' ? limit > 0 : !isZero(limit);
-const denial = (code: DenialCode, message: string): Denial => ({ code, message });
-
 /** The limits that cannot be applied to this order for want of a price, by the names of their settings. */
-export function unpricedLimits(limits: GateLimits, { ticket, mark }: GateQuestion): readonly string[] {
+export function unpricedLimits(limits: GateLimits, { ticket, mark, legs }: GateQuestion): readonly string[] {
+  if (legs) return unpricedOfCombo(limits, ticket, legs);
   if (referencePrice(mark, ticket.side) !== null) return [];
   const { limitPrice, stopPrice } = ticket;
   if (!limitPrice && !stopPrice) {
@@ -200,7 +176,7 @@ interface Setting {
 
 function reviewOne(book: GateBook, question: GateQuestion, options: Setting): Denial[] {
   const { limits } = book;
-  const { ticket, mark, multiplier } = question;
+  const { ticket, mark, multiplier, legs } = question;
   const rest = restOf(question);
   const denials: Denial[] = [];
   const blind = blindDenial(book, question, options.replaces);
@@ -218,6 +194,12 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
   }
   if (options.replaces === null && Object.hasOwn(book.exposures, ticket.clientOrderId)) {
     denials.push(denial('duplicate', 'an open order has this clientOrderId'));
+  }
+  const loss = lossDenial(book, ticket.account);
+  if (loss && !isHarmless(book, rest, options)) denials.push(loss);
+  if (legs) {
+    if (options.isReducing && !isHarmless(book, rest, options)) denials.push(notReducing);
+    return [...denials, ...reviewCombo(book, rest, legs, options.replaces)];
   }
   if (isLimited(limits.maxOrderQuantity) && compare(ticket.quantity, limits.maxOrderQuantity) > 0) {
     denials.push(
@@ -261,10 +243,7 @@ function reviewOne(book: GateBook, question: GateQuestion, options: Setting): De
   const collar = outsideCollar(ticket, reaches, limits.priceCollarPercent);
   if (collar) denials.push(collar);
   if (fair !== null) denials.push(...exitsOutside(book, ticket, fair, options.replaces));
-  denials.push(...reviewPosition(book, rest, worth, options));
-  const loss = lossDenial(book, ticket.account);
-  if (loss && !isHarmless(book, rest, options)) denials.push(loss);
-  return denials;
+  return [...denials, ...reviewPosition(book, rest, worth, options)];
 }
 
 /** Exits of an order that is changed: each was judged by where it opened before. */
@@ -310,7 +289,8 @@ function lossDenial(book: GateBook, account: string): Denial | null {
 function blindDenial(book: GateBook, question: GateQuestion, replaces: string | null): Denial | null {
   const { ticket, absence = 'data' } = question;
   const blunt = unpricedLimits(book.limits, question);
-  const isGrave = absence === 'line' || (absence === 'answer' && !ticket.limitPrice && !ticket.stopPrice);
+  const isBounded = !question.legs && Boolean(ticket.limitPrice ?? ticket.stopPrice);
+  const isGrave = absence === 'line' || (absence === 'answer' && !isBounded);
   if (blunt.length === 0 || !isGrave || reduces(book, restOf(question), replaces)) return null;
   const why = absence === 'line' ? 'no market-data line could be had' : 'TWS has not told one yet';
   return denial('no-price', `${ticket.instrument} has no price to apply ${blunt.join(', ')} by: ${why}`);
@@ -326,6 +306,8 @@ function outsideCollar(ticket: OrderTicket, reaches: readonly Reach[], percent: 
     : null;
 }
 
+const notReducing = denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass');
+
 function reviewPosition(
   book: GateBook,
   ticket: OrderTicket,
@@ -335,7 +317,7 @@ function reviewPosition(
   const denials: Denial[] = [];
   const { maxPositionNotional } = book.limits;
   if (options.isReducing && !isHarmless(book, ticket, options)) {
-    denials.push(denial('not-reducing', 'trading is in reducing: only orders that shrink a position pass'));
+    denials.push(notReducing);
   }
   const isMereExit = isZero(beyondParent(book, exposureOf(ticket), options.together));
   if (isUncertain(book, ticket) && !isMereExit && !reduces(book, ticket, options.replaces)) {

@@ -154,3 +154,73 @@ export function defaultExchange(secType: string): string {
       return 'SMART';
   }
 }
+
+/** What another value of a field would be, to see whether a name tells it. */
+const other = { right: { C: 'P', P: 'C' }, strike: (value: number) => value + 1 } as const;
+
+function isTold(contract: Contract, field: keyof Contract, name: string): boolean {
+  const value = contract[field];
+  const changed =
+    field === 'strike'
+      ? other.strike(value as number)
+      : field === 'right'
+        ? other.right[value as 'C' | 'P']
+        : field === 'lastTradeDateOrContractMonth'
+          ? '19000101'
+          : 'QQQ';
+  return formatInstrument({ ...contract, [field]: changed }) !== name;
+}
+
+/** What everybody means who says nothing: it needs no word in a name. */
+function goesWithoutSaying(contract: Contract, field: keyof Contract): boolean {
+  const { secType = 'STK', symbol, currency } = contract;
+  const value = contract[field];
+  switch (field) {
+    case 'secType':
+      return secType === 'STK';
+    case 'exchange':
+      return value === defaultExchange(secType);
+    case 'currency':
+      return value === 'USD' || secType === 'CASH';
+    case 'multiplier':
+      return secType === 'OPT' && value === '100';
+    case 'tradingClass':
+      return secType === 'OPT' && value === symbol;
+    case 'localSymbol':
+      return secType === 'CASH' && value === `${symbol}.${currency}`;
+    default:
+      return false;
+  }
+}
+
+/**
+ * The name of a contract as a client gives it. Nothing is left out that could make it another one: what the short form does not
+ * tell follows it, so that no two contracts share a name, a market-data line or a price.
+ */
+export function nameOf(contract: Contract): string {
+  const name = formatInstrument(contract);
+  if (contract.secType === 'BAG') {
+    const {
+      comboLegs = [],
+      exchange = 'SMART',
+      secType: _,
+      symbol: _named,
+      currency = 'USD',
+      ...said
+    } = contract;
+    const routes = comboLegs.map((leg) => leg.exchange);
+    return withFurther(name, {
+      ...(currency === 'USD' ? {} : { currency }),
+      ...said,
+      ...(routes.every((route) => route === exchange) ? {} : { legs: routes.join('/') }),
+    });
+  }
+  const fields = (Object.keys(contract) as (keyof Contract)[])
+    .filter((field) => contract[field] !== undefined && !goesWithoutSaying(contract, field))
+    .filter((field) => !isTold(contract, field, name))
+    .sort();
+  return withFurther(name, Object.fromEntries(fields.map((field) => [field, contract[field]])));
+}
+
+const withFurther = (name: string, further: Readonly<Record<string, unknown>>): string =>
+  [name, ...Object.entries(further).map(([field, value]) => `${field}=${String(value)}`)].join(' ');

@@ -62,6 +62,8 @@ export interface OrderTicket extends OrderTerms {
   readonly account: string;
   /** canonical short form */
   readonly instrument: string;
+  /** what the client called it, where that is something else */
+  readonly calledAs?: string;
   readonly contract: Contract;
   readonly side: Side;
   readonly type: OrderType;
@@ -257,7 +259,7 @@ const iso = (at: number): string => new Date(at).toISOString();
 
 /** The order that a ticket starts as. */
 export function orderOf(ticket: OrderTicket, orderId: number | null, at: number): Order {
-  const { transmit: _, ...terms } = ticket;
+  const { transmit: _t, calledAs: _c, ...terms } = ticket;
   return {
     ...terms,
     origin: 'api',

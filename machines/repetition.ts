@@ -3,7 +3,6 @@ import { effectiveChange, type OrderTerms, type OrderTicket } from './order.ts';
 
 const identity: readonly (keyof OrderTicket)[] = [
   'clientOrderId',
-  'instrument',
   'side',
   'type',
   'timeInForce',
@@ -28,10 +27,13 @@ const amounts = ({
     ),
   );
 
+const calledAs = (ticket: OrderTicket): string => ticket.calledAs ?? ticket.instrument;
+
 /** Whether two tickets ask for the same thing. */
 function isSameTicket(a: OrderTicket, b: OrderTicket): boolean {
   return (
     identity.every((field) => (a[field] ?? null) === (b[field] ?? null)) &&
+    (a.instrument === b.instrument || calledAs(a) === calledAs(b)) &&
     Object.keys(effectiveChange(a, amounts(b))).length === 0 &&
     Object.keys(effectiveChange(b, amounts(a))).length === 0 &&
     a.account === b.account &&

@@ -4,7 +4,7 @@ import { referencePrice } from '../machines/collar.ts';
 import { isPositive, isZero, toDecimal } from '../machines/decimal.ts';
 import type { Submission } from '../machines/desk.ts';
 import { type Absence, isLossUnknown, unpricedLimits } from '../machines/gate.ts';
-import type { Contract } from '../machines/instrument.ts';
+import { type Contract, formatInstrument } from '../machines/instrument.ts';
 import type { OrderTicket } from '../machines/order.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -17,6 +17,9 @@ const noMarkMemoryMax = 1_000;
 const watchedMax = 40;
 
 const unmultiplied: ReadonlySet<string> = new Set(['STK', 'CASH', 'CRYPTO', 'IND', 'CFD', 'FUND', 'CMDTY']);
+
+/** What the gate needs to know besides the order. */
+type Market = Omit<Submission, 'ticket'>;
 
 export interface AppraisalOptions {
   readonly runtime: Runtime;
@@ -69,6 +72,8 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
 
   /** The mark, or why there is none. What TWS refuses is not watched on. */
   function judgedBy(instrument: string): Pick<Submission, 'mark' | 'absence'> {
+    // What it was before the line fell silent may be far from where the market is.
+    if (runtime.market.line(instrument)?.standing === 'stale') return { mark: null, absence: 'answer' };
     const mark = runtime.market.mark(instrument);
     if (referencePrice(mark, 'buy') !== null) {
       markless.delete(instrument);
@@ -88,20 +93,15 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
    * What the gate needs to know of a market. Returns at once when it is known. `isTold`: the contract is TWS's own word; what a
    * client says of a multiplier, or of the type behind a number, would move its own limits.
    */
-  function marketOf(
-    contract: Contract,
-    instrument: string,
-    isTold: boolean,
-  ): Omit<Submission, 'ticket'> | Promise<Omit<Submission, 'ticket'>> {
-    const isPlain = contract.conId === undefined && isUnmultiplied(contract);
+  function marketOf(contract: Contract, instrument: string, isTold: boolean): Market | Promise<Market> {
+    if (contract.secType === 'BAG') return comboMarketOf(contract, instrument);
+    // A name that says more than the short form is asked about: it may be what another one means.
+    const isPlain =
+      contract.conId === undefined &&
+      isUnmultiplied(contract) &&
+      (isTold || formatInstrument(contract) === instrument);
     const multiplier = isPlain ? '1' : isTold ? toldMultiplier(contract) : null;
-    const memory = markless.get(instrument);
-    const isRemembered = memory !== undefined && memory.until >= now();
-    const hasNone = isRemembered && memory.absence === 'data' && !watched.has(instrument);
-    if (!hasNone) watch(contract, instrument);
-    const isWaiting = !isRemembered && referencePrice(runtime.market.mark(instrument), 'buy') === null;
-    const judged = (): Pick<Submission, 'mark' | 'absence'> =>
-      hasNone ? { mark: runtime.market.mark(instrument), absence: 'data' } : judgedBy(instrument);
+    const { isWaiting, judged } = priced(contract, instrument);
     // One derivative has many names: which position it is tells its number alone.
     const isNamed = multiplier !== null && (isPlain || isNumbered(contract, instrument));
     if (isNamed && !isWaiting) return { ...judged(), multiplier };
@@ -114,8 +114,45 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
     })();
   }
 
+  /** The line that gives an instrument its price, and what it says once it has said something. */
+  function priced(contract: Contract, instrument: string) {
+    const memory = markless.get(instrument);
+    const isRemembered = memory !== undefined && memory.until >= now();
+    const hasNone = isRemembered && memory.absence === 'data' && !watched.has(instrument);
+    if (!hasNone) watch(contract, instrument);
+    return {
+      isWaiting: !isRemembered && referencePrice(runtime.market.mark(instrument), 'buy') === null,
+      judged: (): Pick<Submission, 'mark' | 'absence'> =>
+        hasNone ? { mark: runtime.market.mark(instrument), absence: 'data' } : judgedBy(instrument),
+    };
+  }
+
+  /** A combination has the prices of its legs. Its own line is opened by who reads it. */
+  async function comboMarketOf(contract: Contract, instrument: string): Promise<Market> {
+    const judged = await Promise.all(
+      (contract.comboLegs ?? []).map(async ({ conId, exchange }) => {
+        const leg = { conId, exchange: exchange || 'SMART' };
+        const name = formatInstrument(leg);
+        const line = priced(leg, name);
+        const [{ multiplier }] = await Promise.all([
+          termsOf({ conId }, null),
+          line.isWaiting ? runtime.market.firstQuote(name, firstMarkMs) : undefined,
+        ]);
+        return { ...line.judged(), multiplier };
+      }),
+    );
+    const absences = judged.flatMap(({ absence }) => absence ?? []);
+    const absence = (['line', 'answer', 'data'] as const).find((each) => absences.includes(each));
+    return {
+      mark: runtime.market.mark(instrument),
+      ...(absence === undefined ? {} : { absence }),
+      multiplier: '1',
+      legs: judged.map(({ mark, multiplier }) => ({ mark, multiplier })),
+    };
+  }
+
   /** An approved order that limits on value were not applied to is told of. */
-  function unpriced(ticket: OrderTicket, market: Omit<Submission, 'ticket'>): readonly string[] {
+  function unpriced(ticket: OrderTicket, market: Market): readonly string[] {
     const gate = runtime.child('gate').getSnapshot().context;
     const limits = unpricedLimits(gate.limits, { ticket, ...market });
     return isLossUnknown(gate, ticket.account) ? [...limits, 'MAX_DAILY_LOSS'] : limits;
@@ -141,7 +178,7 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
     });
   }
 
-  function tellUnpriced(ticket: OrderTicket, market: Omit<Submission, 'ticket'>): void {
+  function tellUnpriced(ticket: OrderTicket, market: Market): void {
     const limits = unpriced(ticket, market);
     if (limits.length === 0) return;
     const { clientOrderId, instrument } = ticket;
@@ -149,37 +186,22 @@ export function createAppraisal({ runtime, now }: AppraisalOptions) {
     runtime.send({ type: 'order.alerted', clientOrderId, at: now(), alert: 'order.unpriced', detail });
   }
 
-  const isNumbered = ({ conId, secType }: Contract, instrument: string): boolean =>
-    secType === 'BAG' ||
-    conId !== undefined ||
-    Object.hasOwn(runtime.child('gate').getSnapshot().context.numbers, instrument);
+  const isNumbered = ({ conId }: Contract, instrument: string): boolean =>
+    conId !== undefined || Object.hasOwn(runtime.child('gate').getSnapshot().context.numbers, instrument);
 
+  /** By TWS's own word: the multiplier, the number, and the name under which it is the same to everybody. */
   async function termsOf(
     contract: Contract,
     given: string | null,
-  ): Promise<Pick<Submission, 'multiplier' | 'conId'>> {
-    const multiplier = given ?? (await multiplierOf(contract));
-    if (contract.secType === 'BAG' || contract.conId !== undefined) return { multiplier };
-    const found = await runtime.market.contracts(contract);
+  ): Promise<Pick<Submission, 'multiplier' | 'conId' | 'alias'>> {
+    const answer = await runtime.market.contracts(contract);
+    const found = 'failed' in answer ? [] : answer.map((each) => each.contract);
+    const [first] = found;
+    const multiplier = given ?? (first ? toldMultiplier(first) : null);
     // A name that several contracts have is none of them.
-    const numbers = new Set('failed' in found ? [] : found.map((each) => each.contract.conId));
-    const [conId] = numbers;
-    return { multiplier, conId: numbers.size === 1 ? (conId ?? null) : null };
-  }
-
-  async function multiplierOf(contract: Contract): Promise<string | null> {
-    const asked =
-      contract.secType === 'BAG' ? (contract.comboLegs ?? []).map(({ conId }) => ({ conId })) : [contract];
-    const answers = await Promise.all(asked.map((each) => runtime.market.contracts(each)));
-    let largest: string | null = null;
-    for (const answer of answers) {
-      const found = 'failed' in answer ? undefined : answer[0]?.contract;
-      if (!found) return null;
-      const multiplier = toldMultiplier(found);
-      if (multiplier === null) return null;
-      if (largest === null || Number(multiplier) > Number(largest)) largest = multiplier;
-    }
-    return largest;
+    const isOne = new Set(found.map(({ conId }) => conId)).size === 1;
+    if (!first || !isOne) return { multiplier, conId: null };
+    return { multiplier, conId: first.conId ?? null, alias: formatInstrument(first) };
   }
 
   return { marketOf, lossOf, unpriced, tellUnpriced };

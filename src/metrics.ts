@@ -3,8 +3,8 @@
  * Labels come from small fixed sets; nothing is labelled by account, order, instrument or client.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { denialCodes } from '../machines/denial.ts';
 import { discrepancyCodes } from '../machines/discrepancy.ts';
-import { denialCodes } from '../machines/gate.ts';
 import { lossCauses } from '../machines/tws.ts';
 import {
   type EventLoopLag,

@@ -74,7 +74,9 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
           'the lease of this client lapsed while the order waited for a price: renew it, then place it again',
       });
     const entered = performance.now();
-    const submissions = tickets.map((ticket): Submission => ({ ticket, ...known }));
+    const submissions = tickets.map(
+      (ticket): Submission => ({ ticket: renamed(ticket, known.alias), ...known }),
+    );
     const requestId = runtime.nextRequestId();
     const pending = runtime.ask({ type: 'order.submit', requestId, submissions, at: now() });
     // Review and journal are over when the command returns, however long the order may then wait for pacing.
@@ -281,7 +283,7 @@ export function createTrading({ runtime, metrics, now }: TradingOptions): Tradin
       const verdict = runtime.review({
         type: 'gate.review',
         requestId: runtime.nextRequestId(),
-        questions: tickets.map((each) => ({ ticket: each, ...market })),
+        questions: tickets.map((each) => ({ ticket: renamed(each, market.alias), ...market })),
         replaces: null,
         preview: true,
         at: now(),
@@ -383,6 +385,12 @@ function reasonsOf(verdict: GateVerdict): readonly Reason[] {
 }
 
 /** The tickets of one request: the order itself, and the exits of its bracket as children that TWS links to it. */
+/** Under the name that TWS's own contract has: answers, positions and executions call it the same. */
+const renamed = (ticket: OrderTicket, alias: string | undefined): OrderTicket =>
+  alias === undefined || alias === ticket.instrument
+    ? ticket
+    : { ...ticket, instrument: alias, calledAs: ticket.instrument };
+
 function ticketsOf(request: OrderRequest, account: string): OrderTicket[] {
   const { bracket, ...terms } = request;
   const { takeProfit, stopLoss } = bracket ?? {};

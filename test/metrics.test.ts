@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { denialCodes } from '../machines/gate.ts';
+import { denialCodes } from '../machines/denial.ts';
 import { createMetrics, type LatencySummary, type Metrics, type MetricsOptions } from '../src/metrics.ts';
 
 const opened: Metrics[] = [];

@@ -162,7 +162,8 @@ test('a preview judges all that would be sent, and asks nothing about an account
   const quiet = wire('placeOrder').length;
   const ask = await price('ask');
   const bracket = { takeProfit: { limitPrice: String(Math.round(ask / 2)) }, stopLoss: { stopPrice: '0.5' } };
-  expect(await preview({ ...order, bracket })).toMatchObject({
+  const entry = { ...order, type: 'market', limitPrice: undefined };
+  expect(await preview({ ...entry, bracket })).toMatchObject({
     status: 200,
     body: { gate: { approved: false, reasons: [{ code: 'price-collar' }] } },
   });

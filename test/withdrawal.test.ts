@@ -70,6 +70,39 @@ test('an order that waited for a price longer than its client lived is not sent'
   expect(await at.place({ ...late, client: 'human' })).toMatchObject({ status: 201 });
 });
 
+test('an order of a life that ended is not sent in the next', async () => {
+  const at = await whole();
+  at.simulator.faults.swallow({ messages: ['tickPrice', 'tickSize', 'tickString', 'tickGeneric'] });
+  const { stream } = await lease(at, { client: 'robot', cancelAfterMs: 200 });
+  const late = at.place({ clientOrderId: 'late', client: 'robot', instrument: 'MSFT' });
+  await eventually(
+    () => at.call('GET', '/v1/journal?after=0&limit=500'),
+    ({ body }) => body.facts.some(({ event }: { event: string }) => event === 'lease.lapsed'),
+  );
+  stream.send({
+    type: 'command',
+    id: 'again',
+    command: 'lease.renew',
+    client: 'robot',
+    cancelAfterMs: 60_000,
+  });
+  expect(await stream.frame(({ id }) => id === 'again')).toMatchObject({ ok: true });
+  expect(await late).toMatchObject({ status: 503, body: { reason: 'lease-lapsed' } });
+  stream.close();
+});
+
+test('a kill is one message before it is many', async () => {
+  const at = await whole();
+  for (const clientOrderId of ['a', 'b', 'c']) await at.place({ clientOrderId });
+  await at.call('POST', '/v1/kill', {});
+  await at.order('c', ({ state }) => state === 'cancelled');
+  const cancels = at.simulator
+    .received({})
+    .map(({ name }) => name)
+    .filter((name) => name === 'reqGlobalCancel' || name === 'cancelOrder');
+  expect(cancels[0]).toBe('reqGlobalCancel');
+});
+
 test('a lease that is renewed or ended cancels nothing', async () => {
   const at = await whole();
   await at.place({ clientOrderId: 'a' });

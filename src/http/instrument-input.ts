@@ -3,6 +3,7 @@ import {
   type Contract,
   defaultExchange,
   formatInstrument,
+  nameOf,
   parseInstrument,
 } from '../../machines/instrument.ts';
 import type { FieldProblem } from '../../machines/order.ts';
@@ -38,21 +39,28 @@ export function readInstrument(value: unknown, pointer: string): Checked<NamedCo
 function readContract(value: unknown, pointer: string): Checked<NamedContract> {
   const { value: given, errors } = checkContract(value);
   if (errors) return { errors: errors.map((error) => ({ ...error, pointer: pointer + error.pointer })) };
-  const contract = withDefaults(given);
+  const contract = meant(withDefaults(given));
   if (contract.conId === undefined && contract.symbol === undefined && contract.localSymbol === undefined) {
     return complain(pointer, 'a contract needs conId, symbol or localSymbol');
   }
   if (contract.secType === 'BAG' && contract.comboLegs === undefined) {
     return complain(`${pointer}/comboLegs`, 'a combination (BAG) needs its legs');
   }
-  const instrument = formatInstrument(contract);
-  if (instrument === 'UNKNOWN') {
+  const instrument = nameOf(contract);
+  if (instrument.startsWith('UNKNOWN')) {
     return complain(
       pointer,
       'does not tell one instrument: give conId, localSymbol, or the expiry (with right and strike for options)',
     );
   }
   return { value: { contract, instrument } };
+}
+
+/** TWS goes by the number alone: what is said beside it might be of another contract. */
+function meant(contract: Contract): Contract {
+  const { conId, exchange, secType } = contract;
+  if (conId === undefined || secType === 'BAG') return contract;
+  return { conId, ...(exchange !== undefined && { exchange }) };
 }
 
 /** The defaults of the short form, so that one name means one contract. A future trades where it is listed: no default there. */
