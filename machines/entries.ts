@@ -59,5 +59,15 @@ export function toldAs<Event extends { readonly type: string; readonly at: numbe
   told: Event,
 ): JournalEntry {
   const { type, at, ...detail } = told;
-  return { kind, at, event: type, detail };
+  return { kind, at, event: type, detail: inWords(detail) };
+}
+
+/** Moments as everybody reads them: RFC 3339. */
+function inWords(detail: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const said = (name: string, value: unknown): unknown => {
+    if (name === 'since' && typeof value === 'number') return new Date(value).toISOString();
+    const isRecord = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isRecord ? inWords(value as Readonly<Record<string, unknown>>) : value;
+  };
+  return Object.fromEntries(Object.entries(detail).map(([name, value]) => [name, said(name, value)]));
 }

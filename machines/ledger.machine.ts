@@ -501,6 +501,10 @@ const moved = (before: LedgerPosition, after: LedgerPosition, at: number): Ledge
     ? after
     : {
         ...after,
+        // What TWS made of the former quantity is nothing of this one.
+        marketPrice: null,
+        unrealizedPnl: null,
+        realizedPnl: null,
         movedAt: at,
         portfolio: after.portfolio && { ...after.portfolio, since: at, lists: 0, isOutweighed: false },
       };

@@ -52,7 +52,7 @@ const state = {
     Type.String(),
     Type.Object(
       { status: CheckStatus, since: Type.String() },
-      { description: 'and the figures of the part' },
+      { additionalProperties: true, description: 'and the figures of the part' },
     ),
   ),
 };

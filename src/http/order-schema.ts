@@ -78,7 +78,7 @@ export const ClientName = Type.String({
 });
 
 /** Further TWS order fields that may be set, with their types: the list that the TWS side translates. */
-const TwsFields = Type.Object(
+export const TwsFields = Type.Object(
   Object.fromEntries(
     Object.entries(twsOrderFields).map(([field, kind]) => [field, Type.Optional(fieldKinds[kind])]),
   ) as Record<TwsOrderField, TOptional<(typeof fieldKinds)[TwsFieldKind]>>,

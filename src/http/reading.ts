@@ -15,6 +15,14 @@ const JournalQuery = Type.Object(
   { additionalProperties: false },
 );
 
+const FactsView = Type.Object({
+  ...listOf('facts', FactView).properties,
+  lastSeq: Type.Integer({ description: 'number of the newest fact' }),
+  epoch: Type.String({
+    description: 'names this row of numbers: in another one a number may be of another fact',
+  }),
+});
+
 export function addReading(server: Server, { reading }: HttpOptions): void {
   server.get(
     '/v1/account',
@@ -110,7 +118,7 @@ export function addReading(server: Server, { reading }: HttpOptions): void {
         tags,
         summary: 'Durable facts, oldest first',
         querystring: JournalQuery,
-        response: { 200: listOf('facts', FactView), 400: ProblemView },
+        response: { 200: FactsView, 400: ProblemView },
       },
     },
     (request) => {

@@ -1,7 +1,7 @@
 /** The shapes of answers: orders, positions, executions, money, instruments, prices. For the OpenAPI document and its tests. */
 import Type from 'typebox';
 import { orderStates, orderTypes, timesInForce } from '../../machines/order.ts';
-import { ContractInput } from './order-schema.ts';
+import { ContractInput, TwsFields } from './order-schema.ts';
 
 const DecimalText = Type.String({ description: 'A decimal as text.' });
 const orNull = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
@@ -27,7 +27,10 @@ export const FillView = Type.Object({
   price: DecimalText,
   at: Time,
   commission: orNull(DecimalText),
+  commissionCurrency: Type.Optional(Type.String({ description: 'of commission and realizedPnl' })),
   realizedPnl: orNull(DecimalText),
+  permId: Type.Optional(Type.String({ description: "the broker's order that filled" })),
+  exchange: Type.Optional(Type.String({ description: 'where it was traded' })),
 });
 
 export const OrderView = Type.Object({
@@ -40,7 +43,17 @@ export const OrderView = Type.Object({
   type: Type.Enum([...orderTypes, 'other'], {
     description: 'other: an order of somebody else, of a type that we do not know',
   }),
+  brokerType: Type.Optional(Type.String({ description: "TWS's own word for a type `other`" })),
   ...terms,
+  ocaGroup: Type.Optional(Type.String()),
+  parentClientOrderId: Type.Optional(
+    Type.String({ description: 'the order whose exit it is; it waits until that has filled' }),
+  ),
+  client: Type.Optional(Type.String({ description: 'the client whose lease covers it' })),
+  algo: Type.Optional(
+    Type.Object({ strategy: Type.String(), params: Type.Record(Type.String(), Type.String()) }),
+  ),
+  tws: Type.Optional(TwsFields),
   quantityUnknown: Type.Optional(
     Type.Literal(true, {
       description: 'an order of others, met by its executions: `quantity` is what they have filled so far',
@@ -53,6 +66,28 @@ export const OrderView = Type.Object({
   commission: orNull(DecimalText),
   orderId: orNull(Type.Integer()),
   permIds: Type.Array(Type.String()),
+  incarnations: Type.Optional(
+    Type.Array(
+      Type.Object({
+        permId: Type.String(),
+        state: Type.String({ description: 'live, or how it ended' }),
+        quantity: Type.Optional(DecimalText),
+      }),
+      { description: 'the broker orders behind `permIds`, oldest first, each with its own end' },
+    ),
+  ),
+  refusedOrderIds: Type.Optional(
+    Type.Array(Type.Integer(), {
+      description: 'ids that TWS refused as used before; nothing was placed under them',
+    }),
+  ),
+  orphaned: Type.Optional(
+    Type.Boolean({ description: "true: its parent is gone from the broker's book, it stands on its own" }),
+  ),
+  heldBecause: Type.Optional(
+    Type.String({ description: 'why TWS holds it back, e.g. `child`, `trigger`, `locate`' }),
+  ),
+  cancelRequestedAt: Type.Optional(Time),
   version: Type.Integer(),
   reason: orNull(ReasonView),
   notices: Type.Array(Type.Object({ code: Type.Integer(), message: Type.String(), at: Time })),
@@ -67,6 +102,17 @@ export const OrderView = Type.Object({
       { description: 'of a combo: the executions of its legs, whose commissions are its own' },
     ),
   ),
+  statedFilled: Type.Optional(
+    Type.Object(
+      {
+        quantity: DecimalText,
+        averagePrice: orNull(DecimalText),
+        settled: Type.Optional(Type.Literal(true, { description: 'a person stated it' })),
+      },
+      { description: 'filled as the broker states it, though no execution explains it' },
+    ),
+  ),
+  busted: Type.Optional(Type.Array(Type.String(), { description: 'executions that the broker took back' })),
   createdAt: Time,
   updatedAt: Time,
   confirmed: Type.Optional(
@@ -109,11 +155,22 @@ export const PositionView = Type.Object({
   account: Type.String(),
   instrument: Type.String(),
   contract: ContractInput,
-  quantity: DecimalText,
-  averageCost: orNull(DecimalText),
-  marketPrice: orNull(DecimalText),
-  unrealizedPnl: orNull(DecimalText),
-  realizedPnl: orNull(DecimalText),
+  quantity: Type.String({
+    description: 'A decimal as text; short is below 0. "0": the position is closed, its row is gone.',
+  }),
+  averageCost: Type.Union([DecimalText, Type.Null()], {
+    description: "TWS's own: with commission, and of a derivative times its multiplier",
+  }),
+  marketPrice: Type.Union([DecimalText, Type.Null()], {
+    description:
+      'per unit; null until TWS has valued this quantity. It changes without an event: read it here.',
+  }),
+  unrealizedPnl: Type.Union([DecimalText, Type.Null()], {
+    description: "in the contract's currency; else as marketPrice",
+  }),
+  realizedPnl: Type.Union([DecimalText, Type.Null()], {
+    description: "in the contract's currency; else as marketPrice",
+  }),
   confirmed: Type.Boolean({ description: "whether the broker's own position agrees" }),
 });
 
@@ -236,6 +293,10 @@ export const ProblemView = Type.Object(
     code: Type.String(),
     detail: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+    reason: Type.Optional(
+      Type.String({ description: "why, of a 503: `connecting`, `halted`, ...; else the broker's code" }),
+    ),
+    order: Type.Optional(OrderView),
   },
   { description: 'RFC 9457' },
 );

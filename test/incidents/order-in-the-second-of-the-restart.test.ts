@@ -24,9 +24,11 @@ const scenario =
     expect(exchange.executions(everything)).toHaveLength(reached ? 1 : 0);
     const back = faults.restart({ downMs: 500 });
     await whole.order('c-1', ({ state }) => state === 'inDoubt', 20_000);
-    expect(await alertsAbout(whole, 'c-1')).toMatchObject([
-      { event: 'order.inDoubt', reason: { code: 'session-lost' } },
-    ]);
+    const told = await eventually(
+      () => alertsAbout(whole, 'c-1'),
+      ({ length }) => length > 0,
+    );
+    expect(told).toMatchObject([{ event: 'order.inDoubt', reason: { code: 'session-lost' } }]);
     faults.clear();
     await back;
     const ended = await whole.order('c-1', ({ state }) => state === 'filled' || state === 'rejected', 20_000);

@@ -1,0 +1,16 @@
+/** What clients see is described: no field of an answer is missing from its schema. */
+import type { Static } from 'typebox';
+import { expect, test } from 'vitest';
+import type { PositionRow } from '../../machines/ledger.ts';
+import type { Fill, Order } from '../../machines/order.ts';
+import { FillView, OrderView, PositionView } from '../../src/http/view-schema.ts';
+
+type Untold<T, View> = Exclude<keyof T, keyof View>;
+const nothing = <T extends never>(...left: T[]): number => left.length;
+
+test('orders, fills and positions', () => {
+  expect(nothing<Untold<Order, Static<typeof OrderView>>>()).toBe(0);
+  expect(nothing<Untold<Fill, Static<typeof FillView>>>()).toBe(0);
+  expect(nothing<Untold<PositionRow, Static<typeof PositionView>>>()).toBe(0);
+  expect([OrderView, FillView, PositionView].map(({ type }) => type)).toEqual(['object', 'object', 'object']);
+});
