@@ -7,6 +7,7 @@ import { addStreamDocs } from './asyncapi.ts';
 import type { HttpOptions } from './options.ts';
 import { type ApiDocument, renderReference } from './redoc.ts';
 import { pagePolicy } from './schema-page.ts';
+import { ProblemView } from './view-schema.ts';
 
 /** Call before the routes are added: it listens to them. */
 export async function addDocs(
@@ -34,7 +35,8 @@ export async function addDocs(
     },
     transform: ({ schema, url, route }) => {
       const scope = route.config?.scope;
-      return { url, schema: describe(schema, scope) };
+      const takesBody = schema?.body !== undefined;
+      return { url, schema: describe(schema, scope, takesBody) };
     },
   });
   await server.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
@@ -47,13 +49,22 @@ export async function addDocs(
   addStreamDocs(server, options);
 }
 
-function describe(schema: FastifySchema | undefined, scope: string | undefined): FastifySchema {
-  const responses = Object.entries((schema?.response ?? {}) as Record<string, unknown>).map(
-    ([status, body]) => {
-      const type = Number(status) >= 400 && scope ? 'application/problem+json' : 'application/json';
-      return [status, { description: STATUS_CODES[status] ?? '', content: { [type]: { schema: body } } }];
-    },
-  );
+/** What any route behind a token may answer, before its own code is reached. */
+const anywhere = [401, 403, 429] as const;
+const withBody = [413, 415] as const;
+
+function describe(
+  schema: FastifySchema | undefined,
+  scope: string | undefined,
+  takesBody: boolean,
+): FastifySchema {
+  const shared = scope ? [...anywhere, ...(takesBody ? withBody : [])] : [];
+  const own = (schema?.response ?? {}) as Record<string, unknown>;
+  const all = { ...Object.fromEntries(shared.map((status) => [status, ProblemView])), ...own };
+  const responses = Object.entries(all).map(([status, body]) => {
+    const type = Number(status) >= 400 && scope ? 'application/problem+json' : 'application/json';
+    return [status, { description: STATUS_CODES[status] ?? '', content: { [type]: { schema: body } } }];
+  });
   return {
     ...schema,
     ...(responses.length > 0 && { response: Object.fromEntries(responses) }),

@@ -38,6 +38,8 @@ interface ConflatedChannel {
 }
 interface LosslessChannel {
   readonly summary: string;
+  /** the names of its events; more may come */
+  readonly events: readonly string[];
   readonly row: TSchema;
   /** what an event carries */
   readonly fact: TProperties;
@@ -89,16 +91,85 @@ export const conflatedChannels = {
 const Told = Type.Record(Type.String(), Type.Unknown());
 
 /** Every durable fact, in journal order. */
-const losslessChannels = {
+export const losslessChannels = {
   orders: {
     summary: 'What happens to orders.',
+    events: [
+      'order.requested',
+      'order.denied',
+      'order.discovered',
+      'order.sent',
+      'order.withheld',
+      'order.accepted',
+      'order.incarnationEnded',
+      'order.idRefused',
+      'order.renumbered',
+      'order.orphaned',
+      'order.reclassified',
+      'order.filled',
+      'order.legExecuted',
+      'order.corrected',
+      'order.filledAsStated',
+      'order.commissioned',
+      'order.modifyRequested',
+      'order.modified',
+      'order.modifyRejected',
+      'order.cancelRequested',
+      'order.cancelRejected',
+      'order.cancelled',
+      'order.expired',
+      'order.rejected',
+      'order.noticed',
+      'order.doubted',
+    ] as const,
     row: OrderView,
     fact: { order: OrderView, fill: Type.Optional(FillView) },
   },
-  positions: { summary: 'What happens to positions.', row: PositionView, fact: { position: PositionView } },
-  alerts: { summary: 'What a person should know.', row: Told, fact: { alert: Told } },
+  positions: {
+    summary: 'What happens to positions.',
+    events: ['position.changed'],
+    row: PositionView,
+    fact: { position: PositionView },
+  },
+  alerts: {
+    summary: 'What a person should know.',
+    events: [
+      'order.inDoubt',
+      'order.doubtResolved',
+      'order.failed',
+      'order.filledLate',
+      'order.liveTwice',
+      'order.overfilled',
+      'order.surprised',
+      'order.unpriced',
+      'account.liquidated',
+      'discrepancy.raised',
+      'discrepancy.resolved',
+      'lease.lapsed',
+      'reconciliation.faltered',
+      'runtime.childRestarted',
+      'runtime.failed',
+      'tws.absent',
+      'tws.returned',
+      'tws.noted',
+      'tws.otherLogin',
+      'tws.undecodable',
+    ],
+    row: Told,
+    fact: { alert: Told },
+  },
   health: {
     summary: 'The link, the process and the switch over all orders.',
+    events: [
+      'tws.ready',
+      'tws.lost',
+      'tws.severed',
+      'tws.restored',
+      'tws.farmChanged',
+      'session.reconciled',
+      'journal.regained',
+      'trading.changed',
+    ],
     row: HealthState,
     fact: { health: Type.Optional(Told), trading: Type.Optional(TradingView) },
   },
@@ -247,10 +318,11 @@ export function framesOf(channel: string): Readonly<Record<string, TSchema>> | u
   }
   const lossless: LosslessChannel | undefined = own(losslessChannels, channel);
   if (!lossless) return undefined;
-  const { row, fact } = lossless;
+  const { row, fact, events } = lossless;
+  const event = Type.String({ description: `${events.join(', ')}; more may come` });
   return {
     snapshot: frame('snapshot', { ...numbered, ts: Millis, journalSeq: JournalSeq, rows: Type.Array(row) }),
-    event: frame('event', { ...numbered, journalSeq: JournalSeq, ts: Millis, event: Type.String(), ...fact }),
+    event: frame('event', { ...numbered, journalSeq: JournalSeq, ts: Millis, event, ...fact }),
   };
 }
 
