@@ -47,10 +47,12 @@ export const limitsHold = (): Checker => {
         const held = gate.positions[`${account}|${instrument}`] ?? '0';
         const open = openOf(gate, ticket);
         const after = ticket.side === 'buy' ? add(held, open) : subtract(held, open);
-        const grows = compare(absolute(after), absolute(held)) > 0;
+        const isCombo = ticket.contract.comboLegs !== undefined;
+        const grows = isCombo ? someLegGrows(gate, ticket) : compare(absolute(after), absolute(held)) > 0;
         if (
           !isZero(limits.maxPositionNotional) &&
           grows &&
+          !isCombo &&
           compare(worth(after), limits.maxPositionNotional) > 0
         )
           yield `${clientOrderId} may make a position of ${after} worth ${worth(after)}, ${limits.maxPositionNotional} may be`;
@@ -63,6 +65,31 @@ export const limitsHold = (): Checker => {
     },
   };
 };
+
+/** Whether a combination, with all that is open in its legs on the side of each, could make a position in one of them larger. */
+function someLegGrows(gate: GateBook, { account, side, contract }: OrderTicket): boolean {
+  const isBuy = (way: 'buy' | 'sell', action: 'BUY' | 'SELL'): boolean =>
+    (way === 'buy') === (action === 'BUY');
+  return (contract.comboLegs ?? []).some(({ conId, action }) => {
+    const names = Object.keys(gate.numbers).filter((name) => gate.numbers[name] === conId);
+    const held = names.reduce((sum, name) => add(sum, gate.positions[`${account}|${name}`] ?? '0'), '0');
+    const way = isBuy(side, action);
+    let open = '0';
+    for (const exposure of Object.values(gate.exposures)) {
+      if (exposure.account !== account) continue;
+      if (names.includes(exposure.instrument) && (exposure.side === 'buy') === way)
+        open = add(open, exposure.remaining);
+      for (const leg of exposure.legs ?? [])
+        if (
+          leg.instrument === `CONID:${conId}` &&
+          ((exposure.side === 'buy') === (leg.side === 'buy')) === way
+        )
+          open = add(open, multiply(exposure.remaining, leg.ratio));
+    }
+    const after = way ? add(held, open) : subtract(held, open);
+    return compare(absolute(after), absolute(held)) > 0;
+  });
+}
 
 /**
  * All open orders of the side, this one included: the gate has reserved it by now. An exit counts for what its parent has opened
