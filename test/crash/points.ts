@@ -55,7 +55,8 @@ export const pointsOf = {
     'order.accepted, after its commit',
   ],
   modify: [
-    ...steps('order.modifyRequested'),
+    'order.modifyRequested, before its commit',
+    'order.modifyRequested, after its commit',
     ...sent('changeOrder'),
     'order.modified, before its commit',
     'order.modified, after its commit',
@@ -80,12 +81,13 @@ export const pointsOf = {
   ],
   replay: ['the journal is opened', 'the journal is read', 'the journal is read#3', ...sent('startApi')],
   reconciliation: [
-    ...read('nextValidId'),
+    // What follows the reading of one end is what precedes that of the next.
+    'nextValidId, before it is read',
     ...sent('reqExecutions'),
     ...read('orderStatus'),
-    ...read('openOrderEnd'),
-    ...read('execDetailsEnd'),
-    ...read('positionEnd'),
+    'openOrderEnd, before it is read',
+    'execDetailsEnd, before it is read',
+    'positionEnd, before it is read',
     ...read('completedOrdersEnd'),
   ],
 } as const;
