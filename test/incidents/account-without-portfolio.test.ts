@@ -39,7 +39,9 @@ incident({
       );
       const { body } = await eventually(
         () => whole.call('GET', '/v1/account'),
+        // What is known of a former session may be there before this one has asked.
         (answer) =>
+          answer.body.balances.every(({ outcome }: { outcome: string }) => outcome === 'complete') &&
           accounts.every((account) =>
             answer.body.values.some(
               (value: { account: string; key: string }) =>
