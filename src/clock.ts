@@ -11,8 +11,10 @@ export function steadyClock(
 ): () => number {
   let ahead = wall() - elapsed();
   return () => {
+    // In this order: a pause between the two must not count as time that the wall is ahead, for that is kept for good.
+    const time = wall();
     const passed = elapsed();
-    ahead = Math.max(ahead, wall() - passed);
+    ahead = Math.max(ahead, time - passed);
     return Math.floor(ahead + passed);
   };
 }

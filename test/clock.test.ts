@@ -38,6 +38,23 @@ test('it never goes back, is never behind the wall, and runs on while the wall i
   );
 });
 
+test('a pause of the process between two readings does not put it ahead of the wall', () => {
+  let [passed, pause] = [0, 0];
+  const read = (): number => {
+    const time = passed;
+    passed += pause;
+    return time;
+  };
+  const now = steadyClock(
+    () => 1_700_000_000_000 + read(),
+    () => read(),
+  );
+  pause = 50;
+  now();
+  pause = 0;
+  expect(now()).toBe(1_700_000_000_000 + passed);
+});
+
 test('an hour back and a day forward: doubts are settled, fills are booked once, a restart finds the same books', async () => {
   const folder = temporaryFolder();
   endings.push(folder.remove);

@@ -55,8 +55,7 @@ export const pointsOf = {
     'order.accepted, after its commit',
   ],
   modify: [
-    'order.modifyRequested, before its commit',
-    'order.modifyRequested, after its commit',
+    ...steps('order.modifyRequested'),
     ...sent('changeOrder'),
     'order.modified, before its commit',
     'order.modified, after its commit',
@@ -81,13 +80,12 @@ export const pointsOf = {
   ],
   replay: ['the journal is opened', 'the journal is read', 'the journal is read#3', ...sent('startApi')],
   reconciliation: [
-    // What follows the reading of one end is what precedes that of the next.
-    'nextValidId, before it is read',
+    ...read('nextValidId'),
     ...sent('reqExecutions'),
     ...read('orderStatus'),
-    'openOrderEnd, before it is read',
-    'execDetailsEnd, before it is read',
-    'positionEnd, before it is read',
+    ...read('openOrderEnd'),
+    ...read('execDetailsEnd'),
+    ...read('positionEnd'),
     ...read('completedOrdersEnd'),
   ],
 } as const;
