@@ -12,6 +12,7 @@ import { leavePid } from './pid-file.ts';
 import { createProgram, name, type Program, type StopReport, version } from './program.ts';
 
 const simulatorDeadlineMs = 10_000;
+const simulatorEndsWithinMs = 2_000;
 const announceWithinMs = 5_000;
 
 function configuration(): Config {
@@ -54,7 +55,10 @@ function startSimulator(
         close: async () => {
           const ended = new Promise((done) => worker.once('exit', done));
           worker.postMessage({ type: 'close' });
+          // A thread that does not listen any more must not keep the process.
+          const patience = setTimeout(() => void worker.terminate(), simulatorEndsWithinMs);
           await ended;
+          clearTimeout(patience);
         },
       });
     });
